@@ -1,0 +1,62 @@
+"""A draft is a case before the oracle: its inputs and why it exists."""
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnspec.reference.array import Array
+
+FLAGS = {
+    "plain": "ordinary values: pairwise different sizes, no symmetry, non-zero state",
+    "square": "equal sizes, where a transposed or swapped matrix keeps its shape",
+    "isolated": "inputs chosen so that one clause alone decides the result",
+    "saturation": "arguments so large that a gate or a score is at its limit",
+    "subnormal": "subnormal numbers in the inputs or the results",
+    "signed-zero": "negative zero among the inputs",
+    "special": "NaN or infinity among the inputs",
+    "cancellation": "large terms that cancel",
+    "zero-length": "an axis of length 0: no batch, no time steps",
+    "lengths": "sequences of different lengths in one batch",
+    "long": "many time steps",
+    "hand": "worked by hand on paper",
+    "variant": "a named variant, not the deck's form",
+}
+
+BOTH = ("float32", "float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """One input set for an operation, made into one case for each of its dtypes.
+
+    `name` is a permanent part of the case's id. `inputs` are float64 (or integer) arrays, cast
+    to each dtype; cotangents that a VJP draft leaves out are drawn. `clauses` are those that the
+    case decides; empty means every clause of the operation. `exact_zeros` asks for the sign of a
+    zero result too.
+    """
+
+    operation: str
+    name: str
+    note: str
+    inputs: Mapping[str, Any]
+    flags: tuple[str, ...] = ("plain",)
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    clauses: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = BOTH
+    exact_zeros: bool = False
+
+
+def draw(key: str, *shape: int, scale: float = 1.0) -> Array:
+    """Decimals in ±scale with four digits, none of them 0, the same on every machine.
+
+    Each key gives its own numbers, so that a new case never changes an old one.
+    """
+    count = math.prod(shape)
+    raw = np.random.PCG64(zlib.crc32(key.encode())).random_raw(count) if count else []
+    whole = (np.asarray(raw, dtype=np.uint64) % np.uint64(19998)).astype(np.int64) - 9999
+    whole += whole >= 0
+    return np.array([float(f"{w * scale / 1e4:.6g}") for w in whole.tolist()]).reshape(shape)

@@ -1,0 +1,1 @@
+"""The documentation pages; their examples run in the tests."""

@@ -1,0 +1,1 @@
+"""The equations, one readable NumPy function per operation, one module per topic."""
