@@ -178,7 +178,7 @@ def mlp_vjp(
     activation: str = "tanh",
     output_activation: str = "identity",
 ) -> dict[str, Array]:
-    """Backpropagation: δ_l = f'(y_l) ⊙ dy_l, dW_l = δ_lᵀ y_{l-1}, db_l = sum δ_l, dy_{l-1} = δ_l W_l."""
+    """δ_l = dy_l ⊙ f'(y_l), dW_l = δ_lᵀ y_{l-1}, db_l = sum of δ_l, dy_{l-1} = δ_l W_l."""
     weights = [(1, W_1, b_1), (2, W_2, b_2)] + ([] if W_3 is None else [(3, W_3, b_3)])
     y = [x]
     for layer, W, b in weights:

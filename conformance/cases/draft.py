@@ -23,6 +23,7 @@ FLAGS = {
     "lengths": "sequences of different lengths in one batch",
     "long": "many time steps",
     "hand": "worked by hand on paper",
+    "kink": "a point without a derivative, where the spec sets one",
     "variant": "a named variant, not the deck's form",
 }
 
@@ -36,7 +37,8 @@ class Draft:
     `name` is a permanent part of the case's id. `inputs` are float64 (or integer) arrays, cast
     to each dtype; cotangents that a VJP draft leaves out are drawn. `clauses` are those that the
     case decides; empty means every clause of the operation. `exact_zeros` asks for the sign of a
-    zero result too.
+    zero result too; without `flush_allowed` a subnormal result must be right (a value that is
+    moved, not computed).
     """
 
     operation: str
@@ -48,6 +50,7 @@ class Draft:
     clauses: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = BOTH
     exact_zeros: bool = False
+    flush_allowed: bool = True
 
 
 def draw(key: str, *shape: int, scale: float = 1.0) -> Array:

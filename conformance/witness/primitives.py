@@ -27,7 +27,7 @@ def logistic(v: Number) -> Number:
 
 def rectified(v: Number) -> Number:
     """max(v, 0)."""
-    return 0 * v if v <= 0 else v
+    return 0.0 if v <= 0 else v
 
 
 def same(v: Number) -> Number:
@@ -64,17 +64,21 @@ def relu(x: Array) -> Nested:
 
 
 def softmax(x: Array, axis: int = -1) -> Nested:
-    """primitives.softmax: one over the sum of e^(x_k - x_i), so that nothing is shifted by a maximum."""
+    """primitives.softmax: one over the sum of e^(x_k - x_i), so that no maximum is needed."""
     y = np.empty(x.shape, dtype=object)
-    n = x.shape[axis]
     axis %= x.ndim
     for index in np.ndindex(*x.shape):
-        total: Number = 0
-        for k in range(n):
-            other = (*index[:axis], k, *index[axis + 1 :])
-            # an equal element contributes exactly 1, infinite ones excepted
-            total = total + np.exp(x[other] - x[index])
-        y[index] = 1 / total
+        row = [x[(*index[:axis], k, *index[axis + 1 :])] for k in range(x.shape[axis])]
+        sizes = [float(v) for v in row]
+        if any(np.isnan(v) or v == np.inf for v in sizes) or all(v == -np.inf for v in sizes):
+            y[index] = float("nan")
+        elif float(x[index]) == -np.inf:
+            y[index] = 0.0
+        else:
+            total: Number = 0
+            for v, size in zip(row, sizes, strict=True):
+                total = total + (np.exp(v - x[index]) if size != -np.inf else 0)
+            y[index] = 1 / total
     nested: Nested = y.tolist()
     return nested
 
@@ -89,9 +93,7 @@ def weighted_sum(x: Array, row: int, W: Array, o: int, b: Array | None) -> Numbe
 
 def affine(x: Array, W: Array, b: Array | None = None) -> Nested:
     """primitives.affine."""
-    return [
-        [weighted_sum(x, row, W, o, b) for o in range(W.shape[0])] for row in range(x.shape[0])
-    ]
+    return [[weighted_sum(x, row, W, o, b) for o in range(W.shape[0])] for row in range(x.shape[0])]
 
 
 def mlp(

@@ -1,0 +1,91 @@
+"""Inputs as the kernels take them: of one dtype, C-contiguous, writable, of the declared shapes.
+
+The kernels do not check an index. A wrong shape is refused here, or nowhere.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def arrays(**inputs: tuple[Any, str]) -> list[Array]:
+    """Each `name=(array, shape)` as a kernel takes it; zeros where the array is None.
+
+    A shape is words, each a size's symbol or a sum of two: "H H+I". An array that is already right
+    is passed on as it is, so kernels never write to an input.
+    Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
+    float64.
+    """
+    given = {name: np.asarray(value) for name, (value, _) in inputs.items() if value is not None}
+    dtype = np.result_type(*given.values())
+    if dtype not in DTYPES:
+        raise TypeError(f"accel computes in float32 and float64, not in {dtype}")
+    sizes: dict[str, int] = {}
+    for name, value in given.items():
+        words = inputs[name][1].split()
+        fits = len(words) == value.ndim
+        for word, size in zip(words, value.shape, strict=False):
+            fits = fits and ("+" in word or sizes.setdefault(word, size) == size)
+        if not fits:
+            raise _misfit(name, inputs[name][1], value, sizes)
+    ready = []
+    for name, (_, shape) in inputs.items():
+        wanted = tuple(
+            sizes[word] if word in sizes else sum(sizes[term] for term in word.split("+"))
+            for word in shape.split()
+        )
+        if name not in given:
+            ready.append(np.zeros(wanted, dtype))
+            continue
+        if given[name].shape != wanted:
+            raise _misfit(name, shape, given[name], sizes)
+        ready.append(plain(given[name], dtype))
+    return ready
+
+
+def _misfit(name: str, shape: str, value: Array, sizes: dict[str, int]) -> ValueError:
+    known = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
+    return ValueError(f"{name} has shape {value.shape}, wanted ({shape}) with {known}")
+
+
+def plain(value: Array, dtype: Any = None) -> Array:
+    """The array itself where it is C-contiguous, aligned and writable, else a copy that is.
+
+    Numba compiles a kernel anew for read-only arrays, hence the copy of those.
+    """
+    value = np.asarray(value, dtype=dtype, order="C")
+    return value if value.flags.behaved else value.copy()
+
+
+def floating(x: Any, dy: Any = None) -> tuple[Array, Array]:
+    """x of any shape, and a cotangent of the same shape (x itself unless given)."""
+    x = np.asarray(x)
+    dy = x if dy is None else np.asarray(dy)
+    dtype = np.result_type(x, dy)
+    if dtype not in DTYPES:
+        raise TypeError(f"accel computes in float32 and float64, not in {dtype}")
+    if x.shape != dy.shape:
+        raise ValueError(f"dy has shape {dy.shape}, wanted that of x, {x.shape}")
+    return plain(x, dtype), plain(dy, dtype)
+
+
+def whole_or(lengths: Any, T: int, B: int) -> Array:
+    """The number of valid steps of each row of the batch, (B,) int64: T where not given."""
+    if lengths is None:
+        return np.full(B, T, dtype=np.int64)
+    lengths = np.asarray(lengths)
+    if lengths.shape != (B,):
+        raise ValueError(f"lengths has shape {lengths.shape}, wanted (B,) with B = {B}")
+    if lengths.dtype.kind not in "iu" and B:
+        raise TypeError(f"lengths are integers, not {lengths.dtype}")
+    return plain(lengths, np.int64)
+
+
+def transposed(W: Array) -> Array:
+    """Wᵀ with contiguous rows, so that the inner loop of x Wᵀ runs over the outputs."""
+    return np.ascontiguousarray(W.T)

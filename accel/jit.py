@@ -1,0 +1,192 @@
+"""Compilation: `kernel` for what Python calls, `helper` for what kernels call, and the disk cache.
+
+Numba keys a cached kernel on the text of the kernel's own file: after an edit of a helper in
+another file it goes on to load the old machine code. Nor does it key on NUMBA_BOUNDSCHECK. So each
+kernel has a cache folder here that is named after everything its code depends on, and no entry can
+be stale:
+
+    ROOT/nnspec-PLACE/MODULE-SOURCES-OPTIONS/DTYPE/
+
+SOURCES is a hash of the module and of all modules of this package that it imports, directly or
+not, as they were when they were imported: an edit during the process changes nothing. ROOT is
+NUMBA_CACHE_DIR, else __pycache__ beside this file, else the user's cache folder: the first that
+can be written; where none can, nothing is cached. Folders of other SOURCES are deleted when a new
+one is made.
+
+A folder holds one signature of each kernel: two processes that save different signatures of one
+kernel at the same time could otherwise give one's code the other's name, since Numba chooses the
+name and writes it to the index before it writes the code.
+"""
+
+import ast
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HERE = Path(__file__).parent
+PACKAGE = __name__.rpartition(".")[0]
+
+# Numba's types are not those of every version of it
+njit: Any = numba.njit
+config: Any = numba.config
+
+# without it a division checks for 0 and raises; never all of fastmath: it makes isnan(nan) False
+OPTIONS = {"error_model": "numpy"}
+
+_lock = threading.Lock()
+_texts: dict[str, bytes | None] = {}
+
+
+def text(module: str) -> bytes | None:
+    """The source of a module of this package at the first call for it; None for another module.
+
+    Every decorator here calls it, so that the first call is at the module's import.
+    """
+    if module not in _texts:
+        try:
+            _texts[module] = (HERE / f"{module.removeprefix(PACKAGE + '.')}.py").read_bytes()
+        except OSError:
+            _texts[module] = None
+    return _texts[module]
+
+
+def helper(function: Callable[P, R]) -> Callable[P, R]:
+    """A function for kernels to call, from any file; compiled into each of them."""
+    text(function.__module__)
+    compiled: Callable[P, R] = njit(**OPTIONS)(function)
+    return compiled
+
+
+def contracted(function: Callable[P, R]) -> Callable[P, R]:
+    """A helper whose a * b + c may be one fused instruction, which rounds once."""
+    text(function.__module__)
+    compiled: Callable[P, R] = njit(fastmath={"contract"}, **OPTIONS)(function)
+    return compiled
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """A function for Python to call, compiled and cached per dtype of its first argument.
+
+    All its floating arguments have that dtype, and its arrays are C-contiguous and writable (see
+    `arrays`), so that each dtype has one signature. A kernel cannot call a kernel.
+    """
+    text(function.__module__)
+    if config.DISABLE_JIT:
+
+        @functools.wraps(function)
+        def interpret(*args: P.args, **kwargs: P.kwargs) -> R:
+            with np.errstate(all="ignore"):  # as compiled code, which gives no warnings
+                return function(*args, **kwargs)
+
+        return interpret
+
+    compiled: dict[object, Callable[P, R]] = {}
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        dtype = args[0].dtype  # type: ignore[attr-defined]
+        if dtype not in compiled:
+            compiled[dtype] = _compile(function, str(dtype))
+        return compiled[dtype](*args, **kwargs)
+
+    return call
+
+
+def _compile(function: Callable[P, R], dtype: str) -> Callable[P, R]:
+    """The dispatcher of a kernel for one dtype; it compiles or loads at its first call."""
+    compiled: Callable[P, R]
+    with _lock:
+        folder = cache_folder(function.__module__)
+        if folder is None:
+            compiled = njit(**OPTIONS)(function)
+            return compiled
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(folder / dtype)
+        try:
+            # the folder is read here, once, and not at the first call
+            compiled = njit(cache=True, **OPTIONS)(function)
+        except RuntimeError:  # the folder has gone since, and Numba knows no other
+            compiled = njit(**OPTIONS)(function)
+        finally:
+            config.CACHE_DIR = before
+        return compiled
+
+
+def sources(module: str) -> dict[str, bytes]:
+    """The source of a module of this package, and of all that it imports from this package."""
+    found: dict[str, bytes] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        source = text(name) if name.startswith(f"{PACKAGE}.") else None
+        if source is None or name in found:
+            continue
+        found[name] = source
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom):
+                # either the module, or the package that has it
+                todo += [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+    return dict(sorted(found.items()))
+
+
+def _hash(*parts: bytes) -> str:
+    """A name for these parts."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()[:12]
+
+
+def _roots() -> list[Path]:
+    """Where the cache may be, best first."""
+    if sys.platform == "win32":
+        user = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        user = "~/Library/Caches"
+    else:
+        user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    wanted = [config.CACHE_DIR] if config.CACHE_DIR else []
+    return [Path(root) for root in (*wanted, HERE / "__pycache__", os.path.expanduser(user))]
+
+
+@functools.cache
+def cache_folder(module: str) -> Path | None:
+    """The folder for the kernels of a module of this package; None where none can be written."""
+    texts = sources(module)
+    if not texts:
+        return None
+    code = _hash(*(part for name, source in texts.items() for part in (name.encode(), source)))
+    options = _hash(
+        repr((config.BOUNDSCHECK, int(config.OPT), config.DEBUGINFO_DEFAULT, OPTIONS)).encode()
+    )
+    stem = module.rpartition(".")[2]
+    place = _hash(str(HERE.resolve()).encode())
+    for root in _roots():
+        folder = root / f"nnspec-{place}" / f"{stem}-{code}-{options}"
+        new = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        if new:
+            for other in folder.parent.glob(f"{stem}-*"):
+                if not other.name.startswith(f"{stem}-{code}-"):
+                    shutil.rmtree(other, ignore_errors=True)
+        return folder
+    return None

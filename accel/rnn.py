@@ -1,0 +1,672 @@
+"""The Recurrent Neural Network of the deck as kernels: one for all states, one for its VJP.
+
+A step is a sequence of one; the types of networks are sequences and layers put together. Not to
+be confused with torch.nn.RNN, whose outputs are the states.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nnspec.accel.arrays import Array, arrays, transposed, whole_or
+from nnspec.accel.dense import add_outer, add_product, layer, layer_vjp, named
+from nnspec.accel.jit import kernel
+from nnspec.accel.scalar import CODES, IDENTITY, SIGMOID, TANH, activate, chain
+
+STATE_CODES = {"tanh": TANH, "sigmoid": SIGMOID}
+
+
+@kernel
+def _states(
+    X: Array,  # (T, B, I)
+    U_T: Array,  # (I, H)
+    W_T: Array,  # (H, H)
+    S_0: Array,  # (B, H)
+    b: Array,  # (H,)
+    lengths: Array,  # (B,)
+    code: int,
+) -> tuple[Array, Array]:  # (T, B, H), (B, H)
+    T, B, _ = X.shape
+    H = W_T.shape[0]
+    S = np.zeros((T, B, H), X.dtype)
+    S_T = S_0.copy()
+    a = np.empty(H, X.dtype)
+    for t in range(T):
+        for i in range(B):
+            if t >= lengths[i]:
+                continue
+            for n in range(H):
+                a[n] = b[n]
+            add_product(a, X[t, i], U_T)
+            add_product(a, S_T[i], W_T)
+            for n in range(H):
+                s = activate(a[n], code)
+                S_T[i, n] = s
+                S[t, i, n] = s
+    return S, S_T
+
+
+@kernel
+def _states_vjp(
+    X: Array,  # (T, B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    S_0: Array,  # (B, H)
+    S: Array,  # (T, B, H): from `_states`
+    lengths: Array,  # (B,)
+    dS: Array,  # (T, B, H)
+    dS_T: Array,  # (B, H)
+    code: int,
+) -> tuple[Array, Array, Array, Array, Array]:
+    T, B, _ = X.shape
+    H = W.shape[0]
+    dX = np.zeros_like(X)
+    dU = np.zeros_like(U)
+    dW = np.zeros_like(W)
+    db = np.zeros(H, X.dtype)
+    carry = dS_T.copy()  # the error from the next step's memory unit
+    delta = np.empty(H, X.dtype)
+    for t in range(T - 1, -1, -1):
+        for i in range(B):
+            if t >= lengths[i]:  # passed over: a product with 0 would let a NaN there through
+                continue
+            S_prev = S[t - 1, i] if t > 0 else S_0[i]
+            for n in range(H):
+                delta[n] = chain(S[t, i, n], dS[t, i, n] + carry[i, n], code)
+                db[n] += delta[n]
+                carry[i, n] = 0
+            add_product(dX[t, i], delta, U)
+            add_product(carry[i], delta, W)
+            add_outer(dU, delta, X[t, i])
+            add_outer(dW, delta, S_prev)
+    return dX, dU, dW, carry, db
+
+
+def _run(
+    X: Array, U: Array, W: Array, S_0: Array, b: Array, lengths: Array, code: int
+) -> tuple[Array, Array]:
+    """S and S_T, from arrays that are ready."""
+    return _states(X, transposed(U), transposed(W), S_0, b, lengths, code)
+
+
+def _flat(x: Array) -> Array:
+    """All times as one batch: (T, B, N) as (T * B, N)."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+
+def _outputs(S: Array, V: Array, c: Array, lengths: Array) -> Array:
+    """O (T, B, O), 0 beyond the lengths."""
+    O_all = layer(_flat(S), V, c, TANH).reshape(*S.shape[:2], len(V))
+    O_all[_padding(S, lengths)] = 0
+    return O_all
+
+
+def _outputs_vjp(
+    S: Array, V: Array, c: Array, lengths: Array, dO: Array
+) -> tuple[Array, Array, Array]:
+    """(dS, dV, dc) of `_outputs`."""
+    O_all = layer(_flat(S), V, c, TANH)
+    dO_valid = dO.copy()
+    dO_valid[_padding(S, lengths)] = 0
+    dS, dV, dc = layer_vjp(_flat(S), V, O_all, _flat(dO_valid), TANH)
+    return dS.reshape(S.shape), dV, dc
+
+
+def _padding(S: Array, lengths: Array) -> Array:
+    """(T, B): whether step t lies beyond the length of example b."""
+    beyond: Array = np.arange(len(S))[:, np.newaxis] >= lengths
+    return beyond
+
+
+def rnn_step(
+    x: Array,  # (B, I)
+    S_prev: Array,  # (B, H)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    *,
+    b: Array | None = None,  # (H,)
+    activation: str = "tanh",
+) -> Array:
+    """S_t = f(U X_t + W S_{t-1} + b), (B, H)."""
+    x, S_prev, U, W, b = arrays(
+        x=(x, "B I"), S_prev=(S_prev, "B H"), U=(U, "H I"), W=(W, "H H"), b=(b, "H")
+    )
+    whole = whole_or(None, 1, len(x))
+    return _run(x[np.newaxis], U, W, S_prev, b, whole, STATE_CODES[activation])[1]
+
+
+def rnn_step_vjp(
+    x: Array,
+    S_prev: Array,
+    U: Array,
+    W: Array,
+    dS: Array,
+    *,
+    b: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """δ = dS f'(S); dx = δ U, dS_prev = δ W, dU = δᵀ x, dW = δᵀ S_prev, db = sum of δ over B."""
+    given_b = b
+    x, S_prev, U, W, dS, b = arrays(
+        x=(x, "B I"),
+        S_prev=(S_prev, "B H"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        dS=(dS, "B H"),
+        b=(b, "H"),
+    )
+    code = STATE_CODES[activation]
+    dx, dS_prev, dU, dW, db = _step_vjp(x, S_prev, U, W, b, dS, code)
+    d = {"dx": dx, "dS_prev": dS_prev, "dU": dU, "dW": dW}
+    return d | named(db=(db, given_b))
+
+
+def _step_vjp(
+    x: Array, S_prev: Array, U: Array, W: Array, b: Array, dS: Array, code: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """(dx, dS_prev, dU, dW, db) of a step, from arrays that are ready."""
+    X, whole = x[np.newaxis], whole_or(None, 1, len(x))
+    S, _ = _run(X, U, W, S_prev, b, whole, code)
+    none = np.zeros_like(S)
+    dX, dU, dW, dS_prev, db = _states_vjp(X, U, W, S_prev, S, whole, none, dS, code)
+    return dX[0], dS_prev, dU, dW, db
+
+
+def rnn_output(
+    S: Array,  # (B, H)
+    V: Array,  # (O, H)
+    *,
+    c: Array | None = None,  # (O,)
+    activation: str = "tanh",
+) -> Array:
+    """O_t = f(V S_t + c), (B, O)."""
+    S, V, c = arrays(S=(S, "B H"), V=(V, "O H"), c=(c, "O"))
+    return layer(S, V, c, CODES[activation])
+
+
+def rnn_output_vjp(
+    S: Array,
+    V: Array,
+    dO: Array,
+    *,
+    c: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """δ = dO f'(O); dS = δ V, dV = δᵀ S, dc = sum of δ over B."""
+    given_c = c
+    S, V, dO, c = arrays(S=(S, "B H"), V=(V, "O H"), dO=(dO, "B O"), c=(c, "O"))
+    code = CODES[activation]
+    dS, dV, dc = layer_vjp(S, V, layer(S, V, c, code), dO, code)
+    return {"dS": dS, "dV": dV} | named(dc=(dc, given_c))
+
+
+def rnn_deep_output(
+    S: Array,  # (B, H)
+    V: Array,  # (O, H)
+    W_1: Array,  # (M, O)
+    W_2: Array,  # (P, M)
+    *,
+    c: Array | None = None,  # (O,)
+    b_1: Array | None = None,  # (M,)
+    b_2: Array | None = None,  # (P,)
+    activation: str = "tanh",
+) -> Array:
+    """O_t = tanh(V S_t + c) put through a hidden layer f and a linear one: y (B, P)."""
+    S, V, W_1, W_2, c, b_1, b_2 = arrays(
+        S=(S, "B H"),
+        V=(V, "O H"),
+        W_1=(W_1, "M O"),
+        W_2=(W_2, "P M"),
+        c=(c, "O"),
+        b_1=(b_1, "M"),
+        b_2=(b_2, "P"),
+    )
+    hidden = layer(layer(S, V, c, TANH), W_1, b_1, CODES[activation])
+    return layer(hidden, W_2, b_2, IDENTITY)
+
+
+def rnn_deep_output_vjp(
+    S: Array,
+    V: Array,
+    W_1: Array,
+    W_2: Array,
+    dy: Array,
+    *,
+    c: Array | None = None,
+    b_1: Array | None = None,
+    b_2: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """Three layers, from the last back."""
+    given_c, given_b_1, given_b_2 = c, b_1, b_2
+    S, V, W_1, W_2, dy, c, b_1, b_2 = arrays(
+        S=(S, "B H"),
+        V=(V, "O H"),
+        W_1=(W_1, "M O"),
+        W_2=(W_2, "P M"),
+        dy=(dy, "B P"),
+        c=(c, "O"),
+        b_1=(b_1, "M"),
+        b_2=(b_2, "P"),
+    )
+    code = CODES[activation]
+    O_t = layer(S, V, c, TANH)
+    hidden = layer(O_t, W_1, b_1, code)
+    dhidden, dW_2, db_2 = layer_vjp(hidden, W_2, dy, dy, IDENTITY)
+    dO, dW_1, db_1 = layer_vjp(O_t, W_1, hidden, dhidden, code)
+    dS, dV, dc = layer_vjp(S, V, O_t, dO, TANH)
+    d = {"dS": dS, "dV": dV, "dW_1": dW_1, "dW_2": dW_2}
+    return d | named(dc=(dc, given_c), db_1=(db_1, given_b_1), db_2=(db_2, given_b_2))
+
+
+def rnn_sequence(
+    X: Array,  # (T, B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,)
+    activation: str = "tanh",
+) -> tuple[Array, Array]:
+    """All states S (T, B, H), 0 beyond the lengths, and the last valid one, S_T (B, H)."""
+    X, U, W, S_0, b = arrays(
+        X=(X, "T B I"), U=(U, "H I"), W=(W, "H H"), S_0=(S_0, "B H"), b=(b, "H")
+    )
+    return _run(X, U, W, S_0, b, whole_or(lengths, *X.shape[:2]), STATE_CODES[activation])
+
+
+def rnn_sequence_vjp(
+    X: Array,
+    U: Array,
+    W: Array,
+    dS: Array,
+    dS_T: Array,
+    *,
+    S_0: Array | None = None,
+    b: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """Backpropagation through time: δ_t = f'(S_t) (dS_t + Wᵀ δ_{t+1}), from the last step back."""
+    given_b = b
+    X, U, W, dS, dS_T, S_0, b = arrays(
+        X=(X, "T B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        dS=(dS, "T B H"),
+        dS_T=(dS_T, "B H"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+    )
+    lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
+    S, _ = _run(X, U, W, S_0, b, lengths, code)
+    return _sequence_gradients(_states_vjp(X, U, W, S_0, S, lengths, dS, dS_T, code), given_b)
+
+
+def _sequence_gradients(
+    gradients: tuple[Array, Array, Array, Array, Array], given_b: Any
+) -> dict[str, Array]:
+    """What `_states_vjp` returns, by name."""
+    dX, dU, dW, dS_0, db = gradients
+    return {"dX": dX, "dU": dU, "dW": dW, "dS_0": dS_0} | named(db=(db, given_b))
+
+
+def rnn_unrolled(
+    X: Array,  # (T, B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b: Array | None = None,  # (H,)
+    activation: str = "tanh",
+) -> Array:
+    """S_T (B, H), the same as the recurrence's."""
+    return rnn_sequence(X, U, W, S_0=S_0, b=b, activation=activation)[1]
+
+
+def rnn_unrolled_vjp(
+    X: Array,
+    U: Array,
+    W: Array,
+    dS_T: Array,
+    *,
+    S_0: Array | None = None,
+    b: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """The recurrence's VJP where S_T alone has a cotangent."""
+    dS_T = np.asarray(dS_T)
+    dS = np.zeros((len(X), *dS_T.shape), dS_T.dtype)
+    return rnn_sequence_vjp(X, U, W, dS, dS_T, S_0=S_0, b=b, activation=activation)
+
+
+def rnn_one_to_one(
+    x: Array,  # (B, I)
+    U: Array,  # (H, I)
+    V: Array,  # (O, H)
+    *,
+    b: Array | None = None,  # (H,)
+    c: Array | None = None,  # (O,)
+    activation: str = "tanh",
+) -> Array:
+    """O = tanh(V f(U x + b) + c), (B, O)."""
+    x, U, V, b, c = arrays(x=(x, "B I"), U=(U, "H I"), V=(V, "O H"), b=(b, "H"), c=(c, "O"))
+    return layer(layer(x, U, b, CODES[activation]), V, c, TANH)
+
+
+def rnn_one_to_one_vjp(
+    x: Array,
+    U: Array,
+    V: Array,
+    dO: Array,
+    *,
+    b: Array | None = None,
+    c: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """Two layers, from the last back."""
+    given_b, given_c = b, c
+    x, U, V, dO, b, c = arrays(
+        x=(x, "B I"), U=(U, "H I"), V=(V, "O H"), dO=(dO, "B O"), b=(b, "H"), c=(c, "O")
+    )
+    code = CODES[activation]
+    S = layer(x, U, b, code)
+    dS, dV, dc = layer_vjp(S, V, layer(S, V, c, TANH), dO, TANH)
+    dx, dU, db = layer_vjp(x, U, S, dS, code)
+    return {"dx": dx, "dU": dU, "dV": dV} | named(db=(db, given_b), dc=(dc, given_c))
+
+
+def rnn_one_to_many(
+    x: Array,  # (B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    V: Array,  # (I, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b: Array | None = None,  # (H,)
+    c: Array | None = None,  # (I,)
+    activation: str = "tanh",
+    steps: int = 1,
+) -> Array:
+    """O (steps, B, I): x is the first step's input, O_{t-1} every later step's."""
+    x, U, W, V, S_0, b, c = arrays(
+        x=(x, "B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "I H"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "I"),
+    )
+    return _fed_back(x, U, W, V, S_0, b, c, STATE_CODES[activation], steps)[1][1:]
+
+
+def _fed_back(
+    x: Array,
+    U: Array,
+    W: Array,
+    V: Array,
+    S_0: Array,
+    b: Array,
+    c: Array,
+    code: int,
+    steps: int,
+) -> tuple[Array, Array]:
+    """S_0 and all states (1 + steps, B, H); x and all outputs (1 + steps, B, I)."""
+    S = np.empty((1 + steps, *S_0.shape), x.dtype)
+    X = np.empty((1 + steps, *x.shape), x.dtype)
+    S[0], X[0] = S_0, x
+    whole = whole_or(None, 1, len(x))
+    U_T, W_T = transposed(U), transposed(W)
+    for t in range(steps):
+        S[t + 1] = _states(X[t : t + 1], U_T, W_T, S[t], b, whole, code)[1]
+        X[t + 1] = layer(S[t + 1], V, c, TANH)
+    return S, X
+
+
+def rnn_one_to_many_vjp(
+    x: Array,
+    U: Array,
+    W: Array,
+    V: Array,
+    dO: Array,
+    *,
+    S_0: Array | None = None,
+    b: Array | None = None,
+    c: Array | None = None,
+    activation: str = "tanh",
+    steps: int = 1,
+) -> dict[str, Array]:
+    """Backpropagation through time, where O_t has an error of its own: the next step's input."""
+    given_b, given_c = b, c
+    x, U, W, V, dO, S_0, b, c = arrays(
+        x=(x, "B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "I H"),
+        dO=(dO, "T B I"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "I"),
+    )
+    if len(dO) != steps:
+        raise ValueError(f"dO has {len(dO)} steps, wanted {steps}")
+    code = STATE_CODES[activation]
+    S, X = _fed_back(x, U, W, V, S_0, b, c, code, steps)
+    dU, dW, dV, db, dc = (np.zeros_like(w) for w in (U, W, V, b, c))
+    dS_0, dx = np.zeros_like(S_0), np.zeros_like(x)  # the errors from the next step
+    whole, none = whole_or(None, 1, len(x)), np.zeros_like(S[:1])
+    for t in reversed(range(steps)):
+        dS_t, dV_t, dc_t = layer_vjp(S[t + 1], V, X[t + 1], dO[t] + dx, TANH)
+        dX_t, dU_t, dW_t, dS_0, db_t = _states_vjp(
+            X[t : t + 1], U, W, S[t], S[t + 1 : t + 2], whole, none, dS_t + dS_0, code
+        )
+        dx = dX_t[0]
+        dU, dW, dV, db, dc = dU + dU_t, dW + dW_t, dV + dV_t, db + db_t, dc + dc_t
+    d = {"dx": dx, "dU": dU, "dW": dW, "dV": dV, "dS_0": dS_0}
+    return d | named(db=(db, given_b), dc=(dc, given_c))
+
+
+def rnn_many_to_one(
+    X: Array,  # (T, B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    V: Array,  # (O, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b: Array | None = None,  # (H,)
+    c: Array | None = None,  # (O,)
+    lengths: Array | None = None,  # (B,)
+    activation: str = "tanh",
+) -> Array:
+    """O = tanh(V S_T + c), (B, O), from the state after the last valid step."""
+    X, U, W, V, S_0, b, c = arrays(
+        X=(X, "T B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "O H"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "O"),
+    )
+    lengths = whole_or(lengths, *X.shape[:2])
+    _, S_T = _run(X, U, W, S_0, b, lengths, STATE_CODES[activation])
+    return layer(S_T, V, c, TANH)
+
+
+def rnn_many_to_one_vjp(
+    X: Array,
+    U: Array,
+    W: Array,
+    V: Array,
+    dO: Array,
+    *,
+    S_0: Array | None = None,
+    b: Array | None = None,
+    c: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """The output's VJP gives dS_T, the sequence's VJP the rest."""
+    given_b, given_c = b, c
+    X, U, W, V, dO, S_0, b, c = arrays(
+        X=(X, "T B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "O H"),
+        dO=(dO, "B O"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "O"),
+    )
+    lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
+    S, S_T = _run(X, U, W, S_0, b, lengths, code)
+    dS_T, dV, dc = layer_vjp(S_T, V, layer(S_T, V, c, TANH), dO, TANH)
+    gradients = _states_vjp(X, U, W, S_0, S, lengths, np.zeros_like(S), dS_T, code)
+    return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
+
+
+def rnn_many_to_many(
+    X: Array,  # (T, B, I)
+    U: Array,  # (H, I)
+    W: Array,  # (H, H)
+    V: Array,  # (O, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b: Array | None = None,  # (H,)
+    c: Array | None = None,  # (O,)
+    lengths: Array | None = None,  # (B,)
+    activation: str = "tanh",
+) -> Array:
+    """O_t = tanh(V S_t + c) for each step, (T, B, O), 0 beyond the lengths."""
+    X, U, W, V, S_0, b, c = arrays(
+        X=(X, "T B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "O H"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "O"),
+    )
+    lengths = whole_or(lengths, *X.shape[:2])
+    S, _ = _run(X, U, W, S_0, b, lengths, STATE_CODES[activation])
+    return _outputs(S, V, c, lengths)
+
+
+def rnn_many_to_many_vjp(
+    X: Array,
+    U: Array,
+    W: Array,
+    V: Array,
+    dO: Array,
+    *,
+    S_0: Array | None = None,
+    b: Array | None = None,
+    c: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """The output's VJP, all times as one batch, gives dS; the sequence's VJP the rest."""
+    given_b, given_c = b, c
+    X, U, W, V, dO, S_0, b, c = arrays(
+        X=(X, "T B I"),
+        U=(U, "H I"),
+        W=(W, "H H"),
+        V=(V, "O H"),
+        dO=(dO, "T B O"),
+        S_0=(S_0, "B H"),
+        b=(b, "H"),
+        c=(c, "O"),
+    )
+    lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
+    S, S_T = _run(X, U, W, S_0, b, lengths, code)
+    dS, dV, dc = _outputs_vjp(S, V, c, lengths, dO)
+    gradients = _states_vjp(X, U, W, S_0, S, lengths, dS, np.zeros_like(S_T), code)
+    return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
+
+
+def rnn_encoder_decoder(
+    X: Array,  # (T, B, I)
+    Y: Array,  # (N, B, J)
+    U_e: Array,  # (H, I)
+    W_e: Array,  # (H, H)
+    U_d: Array,  # (H, J)
+    W_d: Array,  # (H, H)
+    V: Array,  # (O, H)
+    *,
+    S_0: Array | None = None,  # (B, H)
+    b_e: Array | None = None,  # (H,)
+    b_d: Array | None = None,  # (H,)
+    c: Array | None = None,  # (O,)
+    lengths: Array | None = None,  # (B,)
+    activation: str = "tanh",
+) -> Array:
+    """O (N, B, O): the encoder's last valid state starts the decoder, which reads Y."""
+    X, Y, U_e, W_e, U_d, W_d, V, S_0, b_e, b_d, c = arrays(
+        X=(X, "T B I"),
+        Y=(Y, "N B J"),
+        U_e=(U_e, "H I"),
+        W_e=(W_e, "H H"),
+        U_d=(U_d, "H J"),
+        W_d=(W_d, "H H"),
+        V=(V, "O H"),
+        S_0=(S_0, "B H"),
+        b_e=(b_e, "H"),
+        b_d=(b_d, "H"),
+        c=(c, "O"),
+    )
+    code = STATE_CODES[activation]
+    _, S_T = _run(X, U_e, W_e, S_0, b_e, whole_or(lengths, *X.shape[:2]), code)
+    whole = whole_or(None, *Y.shape[:2])
+    S, _ = _run(Y, U_d, W_d, S_T, b_d, whole, code)
+    return _outputs(S, V, c, whole)
+
+
+def rnn_encoder_decoder_vjp(
+    X: Array,
+    Y: Array,
+    U_e: Array,
+    W_e: Array,
+    U_d: Array,
+    W_d: Array,
+    V: Array,
+    dO: Array,
+    *,
+    S_0: Array | None = None,
+    b_e: Array | None = None,
+    b_d: Array | None = None,
+    c: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """The decoder's gradient of its initial state is the encoder's cotangent of its last."""
+    given_b_e, given_b_d, given_c = b_e, b_d, c
+    X, Y, U_e, W_e, U_d, W_d, V, dO, S_0, b_e, b_d, c = arrays(
+        X=(X, "T B I"),
+        Y=(Y, "N B J"),
+        U_e=(U_e, "H I"),
+        W_e=(W_e, "H H"),
+        U_d=(U_d, "H J"),
+        W_d=(W_d, "H H"),
+        V=(V, "O H"),
+        dO=(dO, "N B O"),
+        S_0=(S_0, "B H"),
+        b_e=(b_e, "H"),
+        b_d=(b_d, "H"),
+        c=(c, "O"),
+    )
+    code = STATE_CODES[activation]
+    lengths, whole = whole_or(lengths, *X.shape[:2]), whole_or(None, *Y.shape[:2])
+    S_e, S_T = _run(X, U_e, W_e, S_0, b_e, lengths, code)
+    S_d, last = _run(Y, U_d, W_d, S_T, b_d, whole, code)
+    dS_d, dV, dc = _outputs_vjp(S_d, V, c, whole, dO)
+    dY, dU_d, dW_d, dS_T, db_d = _states_vjp(
+        Y, U_d, W_d, S_T, S_d, whole, dS_d, np.zeros_like(last), code
+    )
+    dX, dU_e, dW_e, dS_0, db_e = _states_vjp(
+        X, U_e, W_e, S_0, S_e, lengths, np.zeros_like(S_e), dS_T, code
+    )
+    d = {"dX": dX, "dY": dY, "dU_e": dU_e, "dW_e": dW_e, "dU_d": dU_d, "dW_d": dW_d, "dV": dV}
+    biases = named(db_e=(db_e, given_b_e), db_d=(db_d, given_b_d), dc=(dc, given_c))
+    return d | {"dS_0": dS_0} | biases

@@ -1,0 +1,306 @@
+"""The command `nnspec`."""
+
+import contextlib
+import importlib
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from nnspec.conformance import report as reports
+from nnspec.conformance import suite as suites
+from nnspec.conformance.backends import SHIPPED
+from nnspec.conformance.process import BackendProcess, ProcessRefusedError
+from nnspec.conformance.profiles import PROFILES
+from nnspec.conformance.runner import Run, ask, run_command, worker_command
+from nnspec.conformance.suite import SHORT_DTYPES, SuiteError, Vector, select
+from nnspec.conformance.verdict import Result
+from nnspec.spec.loader import PAGES, SpecError, spec
+
+USAGE = 2
+
+
+class UsageError(click.ClickException):
+    """A usage or set-up error: one sentence, exit status 2."""
+
+    exit_code = USAGE
+
+    def show(self, file: Any = None) -> None:
+        """Print the sentence on standard error."""
+        click.echo(f"nnspec: {self.format_message()}", err=True)
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Errors that a user can meet as one sentence and exit status 2."""
+    try:
+        yield
+    except (SuiteError, SpecError, ProcessRefusedError) as error:
+        raise UsageError(str(error)) from None
+
+
+def console_of(width: int | None = None) -> Console:
+    """The terminal; wide enough for its tables where it is none."""
+    return Console(width=width or (None if sys.stdout.isatty() else 120))
+
+
+@click.group()
+@click.version_option(package_name="nnspec")
+def main() -> None:
+    """The conformance suite of the classic neural-network equations."""
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; yields the function that advances it."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task(what, total=total, note="")
+        yield lambda note="": progress.update(task, advance=1, note=note)
+
+
+@main.command()
+@click.argument("backend")
+@click.option("--profile", "profile_name", metavar="P", help="A named set of claimed cases.")
+@click.option("--only", multiple=True, metavar="NAME", help="A topic, clause, operation or case.")
+@click.option("--dtype", type=click.Choice([*SHORT_DTYPES, *SHORT_DTYPES.values()]))
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N")
+@click.option(
+    "--report",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write report.json, junit.xml and, as they come, results.jsonl.",
+)
+def run(
+    backend: str,
+    profile_name: str | None,
+    only: tuple[str, ...],
+    dtype: str | None,
+    jobs: int,
+    folder: Path | None,
+) -> None:
+    """Validate BACKEND: one that ships, a Python module, module:object, or a file ending in .py.
+
+    Exit status: 0 where nothing failed, 1 where something did, 2 for a usage or set-up error. With
+    --profile an unsupported case is a claim that does not hold, and counts as a failure.
+    """
+    with one_sentence():
+        loaded = suites.suite()
+        vectors = select(loaded.vectors, only, SHORT_DTYPES.get(dtype or "", dtype))
+        if profile_name is not None:
+            if profile_name not in PROFILES:
+                raise UsageError(
+                    f"there is no profile '{profile_name}'; there are {', '.join(PROFILES)}"
+                )
+            vectors = [v for v in vectors if PROFILES[profile_name].holds(v)]
+        if not vectors:
+            raise UsageError("no case is left by this selection; widen --only, --dtype, --profile")
+        done = _run(backend, vectors, jobs, folder)
+    done.damaged = loaded.damaged
+    reports.show(done, vectors, console_of())
+    if folder is not None:
+        reports.write(done, vectors, folder)
+        click.echo(f"report: {folder / 'report.json'}, {folder / 'junit.xml'}")
+    failed = done.count("fail", "error", "crash", "timeout")
+    if profile_name is not None and done.count("unsupported"):
+        failed += done.count("unsupported")
+        click.echo(
+            f"{done.count('unsupported')} cases of {profile_name} are not supported: the"
+            " profile is claimed as a whole"
+        )
+    if done.damaged or not done.complete:
+        sys.exit(USAGE)
+    sys.exit(1 if failed else 0)
+
+
+def _run(backend: str, vectors: list[Vector], jobs: int, folder: Path | None) -> Run:
+    with contextlib.ExitStack() as stack:
+        log = None
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                log = stack.enter_context((folder / "results.jsonl").open("wb", buffering=0))
+            except OSError as error:
+                raise UsageError(f"--report {folder}: {error.strerror}") from None
+        advance = stack.enter_context(progress_bar(backend, len(vectors)))
+
+        def on_result(found: Result) -> None:
+            advance(found.case)
+            if log is not None:
+                log.write(msgspec.json.encode(found) + b"\n")
+
+        return run_command(worker_command(backend), vectors, jobs=jobs, on_result=on_result)
+
+
+@main.command(name="list")
+@click.argument(
+    "what",
+    type=click.Choice(["clauses", "operations", "cases", "backends", "profiles"]),
+    default="clauses",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="A topic, clause or operation.")
+def list_command(what: str, only: tuple[str, ...]) -> None:
+    """What there is: clauses, operations, cases, backends or profiles."""
+    with one_sentence():
+        vectors = select(suites.suite().vectors, only)
+    if what == "backends":
+        rows = [[name] for name in SHIPPED]
+    elif what == "profiles":
+        rows = [
+            [name, f"{sum(map(profile.holds, vectors))} cases"]
+            for name, profile in PROFILES.items()
+        ]
+    elif what == "cases":
+        rows = [[v.id, " ".join(v.case.flags), v.case.note] for v in vectors]
+    elif what == "operations":
+        rows = [
+            [
+                o.name,
+                f"({', '.join([*o.inputs, *(f'{n}=' for n in [*o.optional, *o.attributes])])})"
+                f" -> {', '.join(o.outputs)}",
+                f"{sum(v.operation is o for v in vectors)} cases",
+            ]
+            for o in spec().operations.values()
+        ]
+    else:
+        rows = [
+            [c.id, c.status, c.operation, f"{sum(c.id in v.case.clauses for v in vectors)} cases"]
+            for c in spec().clauses.values()
+        ]
+    for row in rows:
+        click.echo("  ".join([f"{row[0]:<36}", *row[1:]]).rstrip())
+
+
+@main.command()
+@click.argument("name", metavar="CLAUSE")
+def show(name: str) -> None:
+    """A clause: its text in the spec, its reference code, its cases."""
+    with one_sentence():
+        clause = spec().clauses.get(name)
+        if clause is None:
+            raise UsageError(f"there is no clause '{name}'; see 'nnspec list clauses'")
+        vectors = select(suites.suite().vectors, [name])
+    text = (PAGES / f"{clause.topic}.md").read_text(encoding="utf-8")
+    start = text.index(f"### {name}\n")
+    end = text.find("\n### ", start)
+    click.echo(text[start : end if end > 0 else None].split("```toml")[0].rstrip() + "\n")
+    module = importlib.import_module(f"nnspec.reference.{clause.topic}")
+    click.echo(inspect.getsource(getattr(module, clause.function)))
+    for vector in vectors:
+        click.echo(f"{vector.id:<44}  {vector.case.note}")
+
+
+@main.command()
+@click.argument("case_id", metavar="CASE")
+@click.option("--backend", default="reference", show_default=True)
+def explain(case_id: str, backend: str) -> None:
+    """A case: inputs, truth, what BACKEND got, error in sigma."""
+    with one_sentence():
+        vector = next((v for v in suites.suite().vectors if v.id == case_id), None)
+        if vector is None:
+            raise UsageError(f"there is no case '{case_id}'; see 'nnspec list cases'")
+        process = BackendProcess(worker_command(backend))
+        hello = process.start(120)
+    outputs: dict[str, Any] = {}
+    try:
+        found, outputs = ask(process, hello, vector)
+    finally:
+        process.close()
+    console = console_of()
+    console.print(f"[bold]{vector.id}[/]  {', '.join(vector.case.clauses)}")
+    console.print(f"catches: {escape(vector.case.note)}", highlight=False)
+    np.set_printoptions(precision=9, linewidth=100, threshold=60)
+    for name, value in vector.case.attributes.items():
+        click.echo(f"{name} = {value!r}")
+    for name, array in vector.inputs.items():
+        click.echo(f"{name} {array.shape} =\n{array}")
+    for name, truth in vector.outputs.items():
+        click.echo(f"{name}: truth {truth.shape} =\n{truth}")
+        if name in outputs:
+            click.echo(f"{name}: {backend} =\n{outputs[name]}")
+    console.print(f"{backend}: [bold]{found.verdict}[/] {escape(found.reason)}", highlight=False)
+    if found.sigma_error is not None:
+        click.echo(
+            f"worst error {found.sigma_error:.3g} sigma, {found.ulp_error:.3g} ulp at {found.worst}"
+        )
+
+
+@main.group()
+def vectors() -> None:
+    """Build the vectors from their drafts, or prove the stored ones again."""
+
+
+def _builder() -> Any:
+    try:
+        return importlib.import_module("nnspec.conformance.builder")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the oracle needs the package '{error.name}', which is not installed; install it"
+            " with: pip install 'nnspec[oracle]'"
+        ) from None
+
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=os.cpu_count() or 1,
+    metavar="N",
+    help="Processes; all cores unless given.",
+)
+folder_option = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=suites.VECTORS,
+    metavar="DIR",
+    help="Where the vectors are; those of the package unless given.",
+)
+
+
+@vectors.command()
+@jobs_option
+@folder_option
+def build(jobs: int, folder: Path) -> None:
+    """Write every vector file anew from the drafts, the same bit for bit."""
+    builder = _builder()
+    with one_sentence():
+        tasks = builder.tasks_of(builder.all_drafts())
+        with progress_bar("build", len(tasks)) as advance:
+            count = builder.build(folder, jobs, advance)
+    click.echo(f"{count} cases written to {folder}")
+
+
+@vectors.command()
+@jobs_option
+@folder_option
+def verify(jobs: int, folder: Path) -> None:
+    """Prove every stored value again: truth, VJP, budget, schema. Exit status 1 where one fails."""
+    builder = _builder()
+    begin = time.monotonic()
+    with one_sentence():
+        tasks, failures = builder.stored(folder)
+        with progress_bar("verify", len(tasks)) as advance:
+            failures += builder.verify(tasks, jobs, advance)
+    for failure in failures:
+        click.echo(failure)
+    click.echo(f"{len(tasks)} cases, {len(failures)} do not hold, {time.monotonic() - begin:.0f} s")
+    sys.exit(1 if failures else 0)

@@ -1,0 +1,134 @@
+"""What a run looks like: tables on the terminal, JSON and JUnit XML in a folder."""
+
+import collections
+from collections.abc import Iterable
+from pathlib import Path
+
+import junitparser
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nnspec.conformance.runner import Run
+from nnspec.conformance.suite import Vector
+from nnspec.conformance.verdict import VERDICTS, K, Result
+from nnspec.spec.loader import spec
+
+STYLES = {"pass": "green", "fail": "red", "unsupported": "yellow"}
+# enough to see what is wrong; the report has all
+SHOWN = 3
+
+
+def clause_table(run: Run) -> Table:
+    """One row per clause: verdicts and the worst error of the cases that gave a result."""
+    by_clause: dict[str, list[Result]] = {clause: [] for clause in spec().clauses}
+    for found in run.results:
+        for clause in found.clauses:
+            by_clause[clause].append(found)
+    seen = [v for v in VERDICTS if run.count(v) or v in ("pass", "fail", "unsupported")]
+    table = Table(title=f"{run.backend} {run.version}".strip(), title_justify="left")
+    table.add_column("clause", no_wrap=True)
+    for verdict in seen:
+        table.add_column(verdict, justify="right")
+    table.add_column("worst sigma", justify="right")
+    table.add_column("worst ulp", justify="right")
+    for clause, results in by_clause.items():
+        if not results:
+            continue
+        counts = [sum(found.verdict == v for found in results) for v in seen]
+        cells = [
+            f"[{STYLES.get(v, 'magenta')}]{n}[/]" if n else "[dim]·[/]"
+            for v, n in zip(seen, counts, strict=True)
+        ]
+        table.add_row(clause, *cells, worst(results, "sigma_error"), worst(results, "ulp_error"))
+    return table
+
+
+def worst(results: Iterable[Result], field: str) -> str:
+    """The largest error of these results, or nothing where none was measured."""
+    errors = [error for found in results if (error := getattr(found, field)) is not None]
+    if not errors:
+        return ""
+    largest = max(errors)
+    if largest >= 1e300:
+        return "[red]∞[/]"
+    shown = f"{largest:.2f}" if largest < 1000 else f"{largest:.1e}"
+    return f"[red]{shown}[/]" if field == "sigma_error" and largest > K else shown
+
+
+def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
+    """The verdicts on the terminal: table, failures with their notes, reasons, sums."""
+    notes = {vector.id: vector.case.note for vector in vectors}
+    console.print(clause_table(run))
+    groups: dict[tuple[str, str], list[Result]] = collections.defaultdict(list)
+    for found in run.results:
+        if found.verdict not in ("pass", "unsupported"):
+            groups[found.verdict, found.operation].append(found)
+    for (verdict, operation), results in groups.items():
+        console.print(
+            f"\n[bold red]{verdict}[/] [bold]{operation}[/]: {len(results)} of"
+            f" {sum(found.operation == operation for found in run.results)} cases"
+        )
+        for found in sorted(results, key=lambda r: -(r.sigma_error or 0))[:SHOWN]:
+            console.print(f"  {found.case}: {escape(found.reason)}", highlight=False)
+            console.print(
+                f"    [dim]{', '.join(found.clauses)}; the case is there to catch:"
+                f" {escape(notes[found.case])}[/]",
+                highlight=False,
+            )
+        if len(results) > SHOWN:
+            others = ", ".join(found.case for found in results[SHOWN : SHOWN + 6])
+            more = f" … ({len(results) - SHOWN} in all)" if len(results) > SHOWN + 6 else ""
+            console.print(f"    [dim]and {others}{more}[/]", highlight=False)
+    reasons: dict[str, list[Result]] = collections.defaultdict(list)
+    for found in run.results:
+        if found.verdict == "unsupported":
+            reasons[found.reason].append(found)
+    if reasons:
+        console.print("\n[bold yellow]unsupported[/]")
+    for reason, results in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        operations = list(dict.fromkeys(found.operation for found in results))
+        listed = ", ".join(operations[:4]) + (" …" if len(operations) > 4 else "")
+        console.print(
+            f"  {len(results)} cases: {escape(reason)} [dim]({listed})[/]", highlight=False
+        )
+    for sentence in run.damaged:
+        console.print(f"[bold red]damaged[/] {escape(sentence)}", highlight=False)
+    console.print("\n" + summary(run), highlight=False)
+
+
+def summary(run: Run) -> str:
+    """One line of sums."""
+    counts = [f"{run.count(v)} {v}" for v in VERDICTS if run.count(v)]
+    flushed = sum(found.flushed for found in run.results)
+    extra = f"; {flushed} subnormal results flushed to zero" if flushed else ""
+    stopped = "" if run.complete else " (interrupted)"
+    cases = f"{len(run.results)} cases"
+    return f"{run.backend}: {cases}{stopped}: {', '.join(counts) or 'none'}{extra}"
+
+
+def write(run: Run, vectors: Iterable[Vector], folder: Path) -> None:
+    """report.json and junit.xml in a folder."""
+    (folder / "report.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n"
+    )
+    notes = {vector.id: vector.case.note for vector in vectors}
+    suite = junitparser.TestSuite(f"nnspec {run.backend}")
+    for found in run.results:
+        case = junitparser.TestCase(found.case, f"nnspec.{found.operation}", found.seconds)
+        words = f"{found.reason} ({', '.join(found.clauses)}: {notes[found.case]})"
+        if found.verdict == "unsupported":
+            case.result = [junitparser.Skipped(f"unsupported: {found.reason}")]
+        elif found.verdict == "fail":
+            case.result = [junitparser.Failure(words)]
+        elif found.verdict != "pass":
+            case.result = [junitparser.Error(f"{found.verdict}: {words}")]
+        suite.add_testcase(case)
+    for sentence in run.damaged:
+        case = junitparser.TestCase("vectors", "nnspec")
+        case.result = [junitparser.Error(sentence)]
+        suite.add_testcase(case)
+    xml = junitparser.JUnitXml()
+    xml.add_testsuite(suite)
+    xml.write(str(folder / "junit.xml"))
