@@ -3,7 +3,7 @@
 import importlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ RETIRED = "retired.txt"
 Progress = Callable[[], None]
 
 
-def all_drafts() -> list[Draft]:
-    """The drafts of every topic, in the order of the spec."""
+def all_drafts(topics: Iterable[str] = ()) -> list[Draft]:
+    """The drafts of these topics, or of all, in the order of the spec."""
     found: list[Draft] = []
-    for topic in spec().topics:
+    for topic in topics or spec().topics:
+        if topic not in spec().topics:
+            raise SuiteError(f"'{topic}' is no topic; there are {', '.join(spec().topics)}")
         module = importlib.import_module(f"nnspec.conformance.cases.{topic}")
         found.extend(module.drafts())
     return found
@@ -54,17 +56,19 @@ def complete(draft: Draft, operation: Operation, dtype: str) -> dict[str, Array]
     inputs: dict[str, Array] = {}
     for name, value in draft.inputs.items():
         array = np.asarray(value)
-        inputs[name] = array.astype(np.int64 if name in operation.integers else dtype)
-        if name not in operation.integers and not np.array_equal(
-            np.isfinite(inputs[name]), np.isfinite(array)
-        ):
+        if name in operation.integers or name in operation.booleans:
+            inputs[name] = array.astype(np.int64 if name in operation.integers else bool)
+            continue
+        inputs[name] = array.astype(dtype)
+        if not np.array_equal(np.isfinite(inputs[name]), np.isfinite(array)):
             raise SuiteError(f"{case_id(draft, dtype)}: {name} overflows {dtype}")
     forward = spec().operations[operation.base]
-    if operation is not forward and not all(f"d{name}" in inputs for name in forward.outputs):
-        primal = {n: v for n, v in inputs.items() if n[1:] not in forward.outputs}
+    if operation is not forward and not all(f"d{name}" in inputs for name in forward.cotangents):
+        primal = {n: v for n, v in inputs.items() if n[1:] not in forward.cotangents or n[0] != "d"}
         with np.errstate(all="ignore"):
             outputs = as_outputs(forward, oracle.reference(forward)(**primal, **draft.attributes))
-        for name, value in outputs.items():
+        for name in forward.cotangents:
+            value = outputs[name]
             key = f"{draft.operation} {draft.name} d{name}"
             inputs.setdefault(f"d{name}", draw(key, *value.shape).astype(dtype))
     order = [*operation.inputs, *operation.optional]
@@ -146,7 +150,10 @@ def build_case(draft: Draft, dtype: str) -> Case:
         dtype=dtype,  # type: ignore[arg-type]
         attributes=attributes,
         inputs={name: encode(value) for name, value in inputs.items()},
-        outputs={name: encode(value) for name, value in truths.items()},
+        outputs={
+            name: encode(value.astype(np.int64) if name in operation.integers else value)
+            for name, value in truths.items()
+        },
         sigma={name: value.reshape(-1).tolist() for name, value in sigma.items()},
         classes={name: found for name, found in classes.items() if found != Classes()},
     )
@@ -219,13 +226,14 @@ def tasks_of(drafts: list[Draft]) -> list[tuple[Draft, str]]:
     return tasks
 
 
-def build(folder: Path, jobs: int, progress: Progress, drafts: list[Draft] | None = None) -> int:
-    """Write the vector file of every operation, the schema and the retired ids; count the cases.
+def build(folder: Path, jobs: int, progress: Progress, topics: Iterable[str] = ()) -> int:
+    """Write the vector files of these topics or of all, the schema and the retired ids.
 
-    Raises SuiteError with one sentence per case that could not be built; nothing is written then.
+    Returns the number of cases. Raises SuiteError with one sentence per case that could not be
+    built; nothing is written then.
     """
-    chosen = all_drafts() if drafts is None else drafts
-    tasks = tasks_of(chosen)
+    topics = list(topics) or spec().topics
+    tasks = tasks_of(all_drafts(topics))
     retired = read_retired(folder)
     reused = retired & {case_id(*task) for task in tasks}
     if reused:
@@ -237,16 +245,16 @@ def build(folder: Path, jobs: int, progress: Progress, drafts: list[Draft] | Non
     by_operation: dict[str, list[Case]] = {}
     for (draft, _), case in zip(tasks, results, strict=True):
         by_operation.setdefault(draft.operation, []).append(case)
-    before = {case.id for path in folder.glob("*/*.json") for case in read_file(path).cases}
+    old = {path for topic in topics for path in (folder / topic).glob("*.json")}
+    before = {case.id for path in old for case in read_file(path).cases}
     gone = before - {case.id for case in results}
-    written = set()
     for name, cases in by_operation.items():
         path = folder / spec().operations[name].topic / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         file = VectorFile(suite="nnspec", format=FORMAT_VERSION, operation=name, cases=cases)
         path.write_text(render(file), encoding="utf-8")
-        written.add(path)
-    for path in set(folder.glob("*/*.json")) - written:
+        old.discard(path)
+    for path in old:
         path.unlink()
     (folder / RETIRED).write_text("".join(f"{i}\n" for i in sorted(retired | gone)))
     (folder / "schema.json").write_text(json.dumps(schema(), indent=1) + "\n")
@@ -277,14 +285,14 @@ def _verify(task: tuple[Case, str]) -> str | None:
     except (SuiteError, oracle.OracleError) as error:
         return f"{case.id}: {error}"
     for field, truth in truths.items():
-        if not np.array_equal(vector.outputs.get(field), truth, equal_nan=True):
+        if not np.array_equal(vector.outputs[field], truth, equal_nan=truth.dtype.kind == "f"):
             return f"{case.id}: outputs.{field}: the stored values are not the proven ones"
         if not np.array_equal(vector.sigma[field], sigma[field]):
             return f"{case.id}: sigma.{field}: the stored budget is not the measured one"
     return None
 
 
-def stored(folder: Path) -> tuple[list[tuple[Case, str]], list[str]]:
+def stored(folder: Path, topics: Iterable[str] = ()) -> tuple[list[tuple[Case, str]], list[str]]:
     """The stored cases with their operations, and what is wrong with the files as such."""
     validator = jsonschema.Draft202012Validator(schema())
     tasks: list[tuple[Case, str]] = []
@@ -292,7 +300,10 @@ def stored(folder: Path) -> tuple[list[tuple[Case, str]], list[str]]:
     stored_schema = folder / "schema.json"
     if not stored_schema.exists() or json.loads(stored_schema.read_text()) != schema():
         wrong.append("schema.json: is not the schema of this version; run 'nnspec vectors build'")
+    wanted = set(topics)
     for path in sorted(folder.glob("*/*.json")):
+        if wanted and path.parent.name not in wanted:
+            continue
         try:
             file = read_file(path)
         except SuiteError as error:

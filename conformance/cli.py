@@ -267,6 +267,9 @@ jobs_option = click.option(
     metavar="N",
     help="Processes; all cores unless given.",
 )
+topic_option = click.option(
+    "--only", "topics", multiple=True, metavar="TOPIC", help="A topic; all unless given."
+)
 folder_option = click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -279,25 +282,27 @@ folder_option = click.option(
 @vectors.command()
 @jobs_option
 @folder_option
-def build(jobs: int, folder: Path) -> None:
+@topic_option
+def build(jobs: int, folder: Path, topics: tuple[str, ...]) -> None:
     """Write every vector file anew from the drafts, the same bit for bit."""
     builder = _builder()
     with one_sentence():
-        tasks = builder.tasks_of(builder.all_drafts())
+        tasks = builder.tasks_of(builder.all_drafts(topics))
         with progress_bar("build", len(tasks)) as advance:
-            count = builder.build(folder, jobs, advance)
+            count = builder.build(folder, jobs, advance, topics)
     click.echo(f"{count} cases written to {folder}")
 
 
 @vectors.command()
 @jobs_option
 @folder_option
-def verify(jobs: int, folder: Path) -> None:
+@topic_option
+def verify(jobs: int, folder: Path, topics: tuple[str, ...]) -> None:
     """Prove every stored value again: truth, VJP, budget, schema. Exit status 1 where one fails."""
     builder = _builder()
     begin = time.monotonic()
     with one_sentence():
-        tasks, failures = builder.stored(folder)
+        tasks, failures = builder.stored(folder, topics)
         with progress_bar("verify", len(tasks)) as advance:
             failures += builder.verify(tasks, jobs, advance)
     for failure in failures:

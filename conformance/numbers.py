@@ -9,6 +9,7 @@ Each is a scalar; an object array of them goes through NumPy's ufuncs, which cal
   what error a good implementation shows.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -55,6 +56,13 @@ class Ordered:
     def __float__(self) -> float:
         return float(self.v)
 
+    def floor(self) -> int:
+        """The integer at or below x, where the enclosure lies between two."""
+        low, high = (int(bound.floor().unique_fmpz()) for bound in (self.v.lower(), self.v.upper()))
+        if low != high:
+            raise Undecided
+        return low
+
 
 def _enclosure(x: object) -> Any:
     return x.v if isinstance(x, Ordered) else arb(x)
@@ -67,6 +75,10 @@ class Ball(Ordered):
 
     def __init__(self, v: Any):
         self.v = v if isinstance(v, arb) else arb(v)
+
+    def constant(self, value: float) -> "Ball":
+        """An exact constant of this kind of number."""
+        return Ball(float(value))
 
     def __add__(self, other: object) -> "Ball":
         return Ball(self.v + _enclosure(other))
@@ -133,6 +145,10 @@ class Dual(Ordered):
     def __init__(self, v: Any, d: Any):
         self.v = v
         self.d = d
+
+    def constant(self, value: float) -> "Dual":
+        """An exact constant of this kind of number."""
+        return Dual(arb(float(value)), arb(0))
 
     def __add__(self, other: object) -> "Dual":
         v, d = _parts(other)
@@ -247,13 +263,48 @@ def _product_error(a: Array, b: Array, product: Array) -> Array:
     return error
 
 
+def _significand(x: Array) -> Array:
+    """x scaled into [1/2, 1), so that no error term of a product underflows."""
+    m: Array = np.frexp(x)[0]
+    return m
+
+
+def _product_loss(a: Array, b: Array) -> Array:
+    """The sign of what rounding a b loses."""
+    a, b = _significand(a), _significand(b)
+    return _product_error(a, b, a * b)
+
+
+def _quotient_loss(a: Array, b: Array) -> Array:
+    """The sign of what rounding a / b loses."""
+    a, b = _significand(a), _significand(b)
+    q = a / b
+    p = q * b
+    rest = (a - p) - _product_error(q, b, p)
+    return np.where(b > 0, rest, -rest)
+
+
+def _root_loss(a: Array) -> Array:
+    """The sign of what rounding √a loses, the exponent of a made even."""
+    m, n = np.frexp(a)
+    m = np.where(n % 2 == 0, m, 2 * m)
+    r = np.sqrt(m)
+    p = r * r
+    loss: Array = (m - p) - _product_error(r, r, p)
+    return loss
+
+
 class Rounding:
     """The dtype and the coin flips that the noisy numbers of one run share."""
 
-    def __init__(self, dtype: str, seed: int):
+    def __init__(self, dtype: str, coins: np.random.PCG64):
         self.neighbours = FORMATS[dtype]
         self.unit = float(np.finfo(dtype).eps) / 2
-        self.coins = np.random.PCG64(seed)
+        self.coins = coins
+
+    def wide(self) -> "Rounding":
+        """The rounding of float64 with the same coins."""
+        return Rounding("float64", self.coins)
 
     def flip(self, count: int) -> Array:
         """Fair coins, `count` for each of the runs."""
@@ -276,8 +327,11 @@ class Rounding:
 
     def product(self, a: Array, b: Array) -> Array:
         """a b, rounded."""
-        p = a * b
-        return self.round(p, _product_error(a, b, p))
+        return self.round(a * b, _product_loss(a, b))
+
+    def quotient(self, a: Array, b: Array) -> Array:
+        """a / b, rounded."""
+        return self.round(a / b, _quotient_loss(a, b))
 
     def total(self, terms: Array) -> Array:
         """The sum over the first axis, in another order in each run.
@@ -303,7 +357,11 @@ class Rounding:
 
 
 class Noisy:
-    """The same number in 64 runs with random rounding."""
+    """The same number in 64 runs with random rounding.
+
+    Numbers made by `constant` are float64 in any dtype: an implementation builds its tables in
+    float64. An operation rounds as the narrower of its operands.
+    """
 
     __slots__ = ("rounding", "v")
 
@@ -311,39 +369,42 @@ class Noisy:
         self.v = v
         self.rounding = rounding
 
-    def _sum(self, a: Array, b: Array) -> "Noisy":
-        return Noisy(self.rounding.sum(a, b), self.rounding)
+    def constant(self, value: float) -> "Noisy":
+        """An exact constant of this kind of number."""
+        return Noisy(np.full(RUNS, float(value)), self.rounding.wide())
 
-    def _quotient(self, a: Array, b: Array) -> "Noisy":
-        q = a / b
-        p = q * b
-        rest = (a - p) - _product_error(q, b, p)
-        return Noisy(self.rounding.round(q, np.where(b > 0, rest, -rest)), self.rounding)
-
-    def _apply(self, function: Callable[[Array], Array]) -> "Noisy":
-        return Noisy(self.rounding.perturb(function(self.v)), self.rounding)
+    def _narrower(self, other: object) -> Rounding:
+        if isinstance(other, Noisy) and other.rounding.unit > self.rounding.unit:
+            return other.rounding
+        return self.rounding
 
     def __add__(self, other: object) -> "Noisy":
-        return self._sum(self.v, _runs(other))
+        rounding = self._narrower(other)
+        return Noisy(rounding.sum(self.v, _runs(other)), rounding)
 
     __radd__ = __add__
 
     def __sub__(self, other: object) -> "Noisy":
-        return self._sum(self.v, -_runs(other))
+        rounding = self._narrower(other)
+        return Noisy(rounding.sum(self.v, -_runs(other)), rounding)
 
     def __rsub__(self, other: object) -> "Noisy":
-        return self._sum(_runs(other), -self.v)
+        rounding = self._narrower(other)
+        return Noisy(rounding.sum(_runs(other), -self.v), rounding)
 
     def __mul__(self, other: object) -> "Noisy":
-        return Noisy(self.rounding.product(self.v, _runs(other)), self.rounding)
+        rounding = self._narrower(other)
+        return Noisy(rounding.product(self.v, _runs(other)), rounding)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: object) -> "Noisy":
-        return self._quotient(self.v, _runs(other))
+        rounding = self._narrower(other)
+        return Noisy(rounding.quotient(self.v, _runs(other)), rounding)
 
     def __rtruediv__(self, other: object) -> "Noisy":
-        return self._quotient(_runs(other), self.v)
+        rounding = self._narrower(other)
+        return Noisy(rounding.quotient(_runs(other), self.v), rounding)
 
     def __neg__(self) -> "Noisy":
         return Noisy(-self.v, self.rounding)
@@ -367,6 +428,13 @@ class Noisy:
     def __ge__(self, other: Any) -> bool:
         return float(self) >= float(other)
 
+    def floor(self) -> int:
+        """The integer at or below x."""
+        return math.floor(float(self))
+
+    def _apply(self, function: Callable[[Array], Array]) -> "Noisy":
+        return Noisy(self.rounding.perturb(function(self.v)), self.rounding)
+
     def exp(self) -> "Noisy":
         """e^x."""
         return self._apply(elementary.exp)
@@ -386,10 +454,7 @@ class Noisy:
 
     def sqrt(self) -> "Noisy":
         """√x, correctly rounded on every machine."""
-        r = np.sqrt(self.v)
-        p = r * r
-        rest = (self.v - p) - _product_error(r, r, p)
-        return Noisy(self.rounding.round(r, rest), self.rounding)
+        return Noisy(self.rounding.round(np.sqrt(self.v), _root_loss(self.v)), self.rounding)
 
     def sin(self) -> "Noisy":
         """sin x."""
@@ -410,7 +475,7 @@ class NoisyArray(np.ndarray[Any, np.dtype[Any]]):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """Matrix products and sums by `Rounding.total`; everything else element by element."""
         plain = [np.asarray(x) if isinstance(x, NoisyArray) else x for x in inputs]
-        rounding = next((x.rounding for p in plain for x in _noisy(p)), None)
+        rounding = max((x.rounding for p in plain for x in _noisy(p)), key=_unit, default=None)
         if rounding is not None and ufunc is np.matmul and method == "__call__":
             return _matmul(np.asarray(plain[0]), np.asarray(plain[1]), rounding)
         if rounding is not None and ufunc is np.add and method == "reduce":
@@ -418,6 +483,10 @@ class NoisyArray(np.ndarray[Any, np.dtype[Any]]):
         if "out" in options:
             options["out"] = tuple(np.asarray(x) for x in options["out"])
         return _wrap(getattr(ufunc, method)(*plain, **options))
+
+
+def _unit(rounding: Rounding) -> float:
+    return rounding.unit
 
 
 def _noisy(x: Any) -> list[Noisy]:

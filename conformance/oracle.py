@@ -241,7 +241,7 @@ def prove_vjp(operation: Operation, arguments: Arguments, key: str, *, kinks: bo
     that are exactly 0, where the derivative is a convention. Raises OracleError where it fails.
     """
     forward = spec().operations[operation.base]
-    cotangents = {f"d{name}": name for name in forward.outputs}
+    cotangents = {f"d{name}": name for name in forward.cotangents}
     inputs = {name: value for name, value in arguments.items() if name not in cotangents}
     for bits in rising():
         with precision(bits), contextlib.suppress(Undecided):
@@ -318,7 +318,7 @@ def budget(
     Three significant digits, never below the dtype's smallest number. Raises OracleError where
     the reference itself leaves the dtype's range.
     """
-    rounding = Rounding(dtype, zlib.crc32(key.encode()))
+    rounding = Rounding(dtype, np.random.PCG64(zlib.crc32(key.encode())))
     least = float(np.finfo(np.dtype(dtype)).smallest_subnormal)
 
     def noisy(value: float) -> Noisy:
@@ -340,7 +340,10 @@ def budget(
                 continue
             runs = x.v if isinstance(x, Noisy) else np.float64(x)
             with np.errstate(all="ignore"):
-                rms = float(np.sqrt(np.mean((runs - t) * (runs - t))))
+                deviation = np.abs(runs - t)
+                # squared at the scale of the largest, so that nothing underflows
+                largest = float(deviation.max()) or 1.0
+                rms = largest * float(np.sqrt(np.mean((deviation / largest) ** 2)))
             if not np.isfinite(rms):
                 raise OracleError(
                     f"{operation.name}: {name}[{index}] leaves the range of {dtype} (truth {t!r})"

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 MOST_ELEMENTS = 10_000_000
 MOST_BYTES = 100_000_000
 
-Element = int | float | Literal["NaN", "Infinity", "-Infinity"]
+Element = bool | int | float | Literal["NaN", "Infinity", "-Infinity"]
 DTYPES = ("float32", "float64")
 SHORT_DTYPES = {"f32": "float32", "f64": "float64"}
 
@@ -33,7 +33,7 @@ class SuiteError(ValueError):
 class ArrayData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An array in row-major order; decimals are the shortest that read back exactly."""
 
-    dtype: Literal["float32", "float64", "int64"]
+    dtype: Literal["float32", "float64", "int64", "bool"]
     shape: list[Annotated[int, msgspec.Meta(ge=0)]]
     data: list[Element]
 
@@ -46,8 +46,10 @@ class ArrayData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{count} elements are more than the {MOST_ELEMENTS} allowed")
         if len(self.data) != count:
             raise ValueError(f"{len(self.data)} elements do not fill the shape {self.shape}")
-        if self.dtype == "int64" and not all(isinstance(value, int) for value in self.data):
-            raise ValueError("an int64 array holds integers only")
+        kinds = {"int64": int, "bool": bool}
+        kind = kinds.get(self.dtype)
+        if kind is not None and not all(type(value) is kind for value in self.data):
+            raise ValueError(f"an array of {self.dtype} holds nothing else")
         return (
             np.array([float(v) if isinstance(v, str) else v for v in self.data])
             .astype(self.dtype)
@@ -59,8 +61,8 @@ def encode(array: Array) -> ArrayData:
     """An array as data; float32 as the shortest decimals that give the same float32."""
     flat = array.reshape(-1)
     data: list[Element]
-    if array.dtype == np.int64:
-        data = list(map(int, flat))
+    if array.dtype.kind in "ib":
+        data = flat.tolist()
     else:
         data = [_decimal(value) for value in flat]
     return ArrayData(dtype=array.dtype.name, shape=list(array.shape), data=data)  # type: ignore[arg-type]

@@ -69,8 +69,10 @@ def judge(vector: Vector, outputs: Mapping[str, Any], seconds: float = 0.0) -> R
         if name not in outputs:
             return result(vector, "fail", f"output '{name}' is missing", seconds)
         got = np.asarray(outputs[name])
-        if got.dtype != vector.case.dtype:
-            reason = f"output '{name}' has dtype {got.dtype}, wanted {vector.case.dtype}"
+        integer = name in vector.operation.integers
+        if got.dtype.kind not in "iu" if integer else got.dtype != vector.case.dtype:
+            wanted = "an integer type" if integer else vector.case.dtype
+            reason = f"output '{name}' has dtype {got.dtype}, wanted {wanted}"
             return result(vector, "fail", reason, seconds)
         if got.shape != truth.shape:
             reason = f"output '{name}' has shape {got.shape}, wanted {truth.shape}"

@@ -15,3 +15,18 @@ def nominal(x: Array) -> Array:
     branch on a ball that straddles the threshold would otherwise leave the ball's guarantee.
     """
     return np.asarray(x).astype(np.float64)
+
+
+def constants(values: npt.ArrayLike, like: Array) -> Array:
+    """Numbers of the kind of `like`, float64 where it holds floats of any width.
+
+    For tables that an implementation builds once (positions, frequencies): they are computed in
+    float64 and cast to the dtype at the end, and exactly where `like` holds balls.
+    """
+    wide = np.asarray(values, dtype=np.float64)
+    if like.dtype != object or like.size == 0:
+        return wide
+    make = like.reshape(-1)[0].constant
+    made = np.empty(wide.shape, dtype=object)
+    made.reshape(-1)[:] = [make(value) for value in wide.reshape(-1).tolist()]
+    return made

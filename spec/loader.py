@@ -31,7 +31,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `attributes` maps a name to its choices (the first is the default), or to its default.
     `gradients` are the inputs that the VJP differentiates, empty where there is no VJP; `states`
     are optional initial states, zero unless given, whose gradient is returned in any case;
-    `integers` are inputs of type int64.
+    `integers` are inputs and outputs of type int64, `booleans` inputs of type bool.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gradients: list[str] = []
     states: list[str] = []
     integers: list[str] = []
+    booleans: list[str] = []
     topic: str = ""
 
     @property
@@ -54,17 +55,23 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The name that a Python backend gives it: `gru_step_vjp` of `gru_step.vjp`."""
         return self.name.replace(".", "_")
 
+    @property
+    def cotangents(self) -> list[str]:
+        """The outputs that a VJP takes cotangents of: all but the integer ones."""
+        return [name for name in self.outputs if name not in self.integers]
+
     def vjp(self) -> "Operation":
         """The operation `NAME.vjp`: inputs and cotangents to gradients."""
         shapes = self.inputs | self.optional
         return Operation(
             name=f"{self.name}.vjp",
-            inputs=self.inputs | {f"d{name}": shape for name, shape in self.outputs.items()},
+            inputs=self.inputs | {f"d{name}": self.outputs[name] for name in self.cotangents},
             outputs={f"d{name}": shapes[name] for name in self.gradients},
             optional=self.optional,
             attributes=self.attributes,
             states=self.states,
             integers=self.integers,
+            booleans=self.booleans,
             topic=self.topic,
         )
 
@@ -173,9 +180,10 @@ def parse_block(page: Path, start: int, heading: str, text: str) -> Operation | 
         ("gradients", entry.gradients),
         ("states", entry.states),
         ("integers", entry.integers),
+        ("booleans", entry.booleans),
     ):
         for name in names:
-            if name not in shapes:
+            if name not in shapes and (field != "integers" or name not in entry.outputs):
                 raise refuse(field, f"'{name}' is not an input of {entry.name}")
     return msgspec.structs.replace(entry, topic=page.stem)
 

@@ -122,10 +122,10 @@ def steps() -> list[Draft]:
     tail = step("gru_step tail", 2, 4, 3)
     tiny = step("gru_step subnormal", 2, 3, 4)
 
-    def subnormal(unit: float) -> Inputs:
+    def subnormal(unit: float, large: float) -> Inputs:
         # a large W, so that the result is normal though the inputs are not; r = 1, since a
         # subnormal r * h_prev has lost digits by itself
-        scaled = {"x": tiny["x"] * unit, "h_prev": tiny["h_prev"] * unit, "W": tiny["W"] * 1e20}
+        scaled = {"x": tiny["x"] * unit, "h_prev": tiny["h_prev"] * unit, "W": tiny["W"] * large}
         return {**tiny, **scaled, "b_r": filled(3, 1e4)}
 
     cancelling = step("gru_step cancellation", 2, 3, 5)
@@ -271,7 +271,7 @@ def steps() -> list[Draft]:
             "subnormal-f32",
             "x and h_prev subnormal in float32 and W large: the result is a normal number, and 0"
             " where inputs are flushed",
-            subnormal(1e-39),
+            subnormal(1e-39, 1e20),
             ("subnormal",),
             clauses=STEP,
             dtypes=("float32",),
@@ -281,7 +281,7 @@ def steps() -> list[Draft]:
             "subnormal-f64",
             "x and h_prev subnormal in float64 and W large: the result is a normal number, and 0"
             " where inputs are flushed",
-            subnormal(1e-309),
+            subnormal(1e-309, 1e200),
             ("subnormal",),
             clauses=STEP,
             dtypes=("float64",),
