@@ -15,7 +15,6 @@ import numpy as np
 from nnspec.conformance import oracle
 from nnspec.conformance.cases.draft import FLAGS, Draft, draw
 from nnspec.conformance.suite import (
-    FORMAT_VERSION,
     SHORT_DTYPES,
     Case,
     Classes,
@@ -59,7 +58,8 @@ def complete(draft: Draft, operation: Operation, dtype: str) -> dict[str, Array]
         if name in operation.integers or name in operation.booleans:
             inputs[name] = array.astype(np.int64 if name in operation.integers else bool)
             continue
-        inputs[name] = array.astype(dtype)
+        with np.errstate(over="ignore"):
+            inputs[name] = array.astype(dtype)
         if not np.array_equal(np.isfinite(inputs[name]), np.isfinite(array)):
             raise SuiteError(f"{case_id(draft, dtype)}: {name} overflows {dtype}")
     forward = spec().operations[operation.base]
@@ -251,7 +251,7 @@ def build(folder: Path, jobs: int, progress: Progress, topics: Iterable[str] = (
     for name, cases in by_operation.items():
         path = folder / spec().operations[name].topic / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = VectorFile(suite="nnspec", format=FORMAT_VERSION, operation=name, cases=cases)
+        file = VectorFile(suite="nnspec", format=1, operation=name, cases=cases)
         path.write_text(render(file), encoding="utf-8")
         old.discard(path)
     for path in old:
@@ -277,15 +277,23 @@ def _verify(task: tuple[Case, str]) -> str | None:
         wrong = check_shapes(operation, shapes)
         if wrong:
             return f"{case.id}: {wrong}"
-        exact_zeros = any(np.signbit(value[value == 0]).any() for value in vector.outputs.values())
+        exact_zeros = any(
+            set(np.flatnonzero(value == 0).tolist())
+            - set(case.classes.get(field, Classes()).zero_any_sign)
+            for field, value in vector.outputs.items()
+        )
         truths = oracle.truth(operation, vector.arguments, exact_zeros=exact_zeros)
         if operation.name != operation.base:
             oracle.prove_vjp(operation, vector.arguments, case.id, kinks="kink" in case.flags)
         sigma = oracle.budget(operation, vector.arguments, truths, case.dtype, case.id)
     except (SuiteError, oracle.OracleError) as error:
         return f"{case.id}: {error}"
+    if truths.keys() != vector.outputs.keys():
+        return f"{case.id}: outputs: {', '.join(vector.outputs)} stored, {', '.join(truths)} due"
     for field, truth in truths.items():
-        if not np.array_equal(vector.outputs[field], truth, equal_nan=truth.dtype.kind == "f"):
+        found = vector.outputs[field]
+        same = np.array_equal(found, truth, equal_nan=found.dtype.kind == "f")
+        if not same or (exact_zeros and not np.array_equal(np.signbit(found), np.signbit(truth))):
             return f"{case.id}: outputs.{field}: the stored values are not the proven ones"
         if not np.array_equal(vector.sigma[field], sigma[field]):
             return f"{case.id}: sigma.{field}: the stored budget is not the measured one"
@@ -309,8 +317,8 @@ def stored(folder: Path, topics: Iterable[str] = ()) -> tuple[list[tuple[Case, s
         except SuiteError as error:
             wrong.append(str(error))
             continue
-        for error in validator.iter_errors(json.loads(path.read_text(encoding="utf-8"))):
-            wrong.append(f"{path.name}: {error.json_path}: {error.message[:200]}")
+        for misfit in validator.iter_errors(json.loads(path.read_text(encoding="utf-8"))):
+            wrong.append(f"{path.name}: {misfit.json_path}: {misfit.message[:200]}")
         if file.operation not in spec().operations:
             wrong.append(f"{path.name}: operation: the spec has no '{file.operation}'")
             continue

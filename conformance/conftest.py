@@ -1,4 +1,4 @@
-"""Options and fixtures of `pytest --pyargs nnspec.conformance --backend NAME`."""
+"""Cases and fixtures of `pytest --pyargs nnspec.conformance --backend NAME`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +11,9 @@ from nnspec.conformance.process import BackendProcess, ProcessRefusedError
 from nnspec.conformance.runner import CASE_SECONDS, worker_command
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The same choices as `nnspec run`."""
-    group = parser.getgroup("nnspec")
-    group.addoption("--backend", default=None, help="the backend to validate")
-    group.addoption("--only", action="append", default=[], help="a topic, clause or operation")
-    group.addoption("--dtype", default=None, choices=["f32", "f64", "float32", "float64"])
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With --backend the suite alone runs, not the project's own tests beside it."""
-    if config.getoption("--backend") and collection_path.name == "tests":
+    if config.getoption("--backend", None) and collection_path.name == "tests":
         return True
     return None
 
@@ -30,11 +22,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each selected case."""
     if "vector" not in metafunc.fixturenames:
         return
-    dtype = metafunc.config.getoption("--dtype")
+    dtype = metafunc.config.getoption("--dtype", None)
     try:
         vectors = suites.select(
             suites.suite().vectors,
-            metafunc.config.getoption("--only"),
+            metafunc.config.getoption("--only", []),
             suites.SHORT_DTYPES.get(dtype, dtype),
         )
     except suites.SuiteError as error:
@@ -45,7 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Iterator[tuple[BackendProcess, Any]]:
     """The backend's process, kept for the whole session and started again if it dies."""
-    process = BackendProcess(worker_command(request.config.getoption("--backend") or "reference"))
+    name = request.config.getoption("--backend", None) or "reference"
+    process = BackendProcess(worker_command(name))
     try:
         hello = process.start(CASE_SECONDS)
     except ProcessRefusedError as error:

@@ -80,6 +80,10 @@ class Ball(Ordered):
         """An exact constant of this kind of number."""
         return Ball(float(value))
 
+    def hold(self, other: "Ball") -> "Ball":
+        """Another number in the format of this one."""
+        return other
+
     def __add__(self, other: object) -> "Ball":
         return Ball(self.v + _enclosure(other))
 
@@ -149,6 +153,10 @@ class Dual(Ordered):
     def constant(self, value: float) -> "Dual":
         """An exact constant of this kind of number."""
         return Dual(arb(float(value)), arb(0))
+
+    def hold(self, other: "Dual") -> "Dual":
+        """Another number in the format of this one."""
+        return other
 
     def __add__(self, other: object) -> "Dual":
         v, d = _parts(other)
@@ -343,7 +351,7 @@ class Rounding:
         order = np.argsort(keys, axis=0, kind="stable")
         shape = (terms.shape[0], *(1,) * (terms.ndim - 2), RUNS)
         shuffled = np.take_along_axis(terms, order.reshape(shape), axis=0)
-        sums = shuffled[0]
+        sums: Array = shuffled[0]
         for term in shuffled[1:]:
             sums = self.sum(sums, term)
         return sums
@@ -372,6 +380,10 @@ class Noisy:
     def constant(self, value: float) -> "Noisy":
         """An exact constant of this kind of number."""
         return Noisy(np.full(RUNS, float(value)), self.rounding.wide())
+
+    def hold(self, other: "Noisy") -> "Noisy":
+        """Another number in the format of this one: rounded where this one is narrower."""
+        return Noisy(self.rounding.round(other.v, np.zeros_like(other.v)), self.rounding)
 
     def _narrower(self, other: object) -> Rounding:
         if isinstance(other, Noisy) and other.rounding.unit > self.rounding.unit:

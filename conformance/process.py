@@ -38,36 +38,39 @@ class BackendProcess:
         self.close()
         self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self.lines = queue.Queue()
+        words = f"'{' '.join(self.command)}'"
         try:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr
             )
+            threading.Thread(
+                target=_read_lines, args=(self.process.stdout, self.lines), daemon=True
+            ).start()
+            hello = msgspec.json.decode(self._next_line(seconds), type=Hello)
+            if hello.refused:
+                raise ProcessRefusedError(hello.refused)
+            if hello.protocol != PROTOCOL:
+                raise ProcessRefusedError(
+                    f"'{hello.backend}' speaks protocol {hello.protocol}, this is {PROTOCOL}"
+                )
         except OSError as error:
+            self.close()
             raise ProcessRefusedError(
                 f"cannot start '{self.command[0]}': {error.strerror}"
-            ) from None
-        threading.Thread(
-            target=_read_lines, args=(self.process.stdout, self.lines), daemon=True
-        ).start()
-        try:
-            line = self._next_line(seconds)
-            hello = msgspec.json.decode(line, type=Hello)
-        except TimeoutError:
-            raise ProcessRefusedError(
-                f"'{' '.join(self.command)}' said nothing for {seconds:.0f} s after its start"
+                if not isinstance(error, TimeoutError)
+                else f"{words} said nothing for {seconds:.0f} s after its start"
             ) from None
         except BackendGoneError as gone:
-            raise ProcessRefusedError(f"'{' '.join(self.command)}' {gone}") from None
+            self.close()
+            raise ProcessRefusedError(f"{words} {gone}") from None
         except msgspec.DecodeError as error:
+            self.close()
             raise ProcessRefusedError(
-                f"'{' '.join(self.command)}' began with a line that is no hello: {error}"
+                f"{words} began with a line that is no hello: {error}"
             ) from None
-        if hello.refused:
-            raise ProcessRefusedError(hello.refused)
-        if hello.protocol != PROTOCOL:
-            raise ProcessRefusedError(
-                f"'{hello.backend}' speaks protocol {hello.protocol}, this is {PROTOCOL}"
-            )
+        except ProcessRefusedError:
+            self.close()
+            raise
         return hello
 
     def ask(self, request: Request, seconds: float) -> Reply:

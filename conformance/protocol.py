@@ -70,9 +70,10 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 def output_data(array: Array) -> OutputData:
     """A result array as data, exactly."""
     flat = array.reshape(-1).astype(np.float64)
-    data: list[Element] = flat.tolist()
+    values: list[float] = flat.tolist()
+    data: list[Element] = list(values)
     if not np.isfinite(flat).all():
-        data = [v if np.isfinite(v) else _word(v) for v in flat.tolist()]
+        data = [v if np.isfinite(v) else _word(v) for v in values]
     return OutputData(dtype=array.dtype.name, shape=list(array.shape), data=data)
 
 

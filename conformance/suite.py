@@ -16,7 +16,6 @@ from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, spec
 
 VECTORS = Path(__file__).parent / "vectors"
-FORMAT_VERSION = 1
 # larger than any vector that ships, small enough that a hostile file cannot exhaust the memory
 MOST_ELEMENTS = 10_000_000
 MOST_BYTES = 100_000_000

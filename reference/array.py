@@ -30,3 +30,13 @@ def constants(values: npt.ArrayLike, like: Array) -> Array:
     made = np.empty(wide.shape, dtype=object)
     made.reshape(-1)[:] = [make(value) for value in wide.reshape(-1).tolist()]
     return made
+
+
+def cast(table: Array, like: Array) -> Array:
+    """A table of `constants` in the dtype of `like`, rounded as an implementation would hold it."""
+    if like.dtype != object or like.size == 0:
+        return table.astype(like.dtype)
+    hold = like.reshape(-1)[0].hold
+    made = np.empty(table.shape, dtype=object)
+    made.reshape(-1)[:] = [hold(value) for value in table.reshape(-1).tolist()]
+    return made

@@ -19,7 +19,8 @@ def sigmoid(x: Array) -> Array:
     """
     positive = nominal(x) >= 0
     e = np.exp(np.where(positive, -x, x))
-    return np.where(positive, 1, e) / (1 + e)  # primitives.sigmoid
+    y: Array = np.where(positive, 1, e) / (1 + e)  # primitives.sigmoid
+    return y
 
 
 def sigmoid_vjp(x: Array, dy: Array) -> dict[str, Array]:
@@ -94,6 +95,156 @@ def softmax_vjp(x: Array, dy: Array, *, axis: int = -1) -> dict[str, Array]:
     """dx_i = y_i (dy_i - sum_k dy_k y_k)."""
     y = softmax(x, axis=axis)
     return {"dx": y * (dy - (dy * y).sum(axis=axis, keepdims=True))}
+
+
+def log_softmax(x: Array, *, axis: int = -1) -> Array:
+    """log softmax(x)_i = x_i - log(sum_k e^{x_k}) along one axis.
+
+    x: any shape with at least one element along axis. Returns y of the same shape, <= 0. A row
+    with a NaN or a +inf, or of -inf alone, is NaN. Not log(softmax(x)), which is -inf where the
+    weight has underflowed.
+    Source: the -log of the deck's probabilities, Goodfellow 2016, section 6.2.2.3;
+    spec/primitives.md.
+    """
+    shift = nominal(x).max(axis=axis, keepdims=True).astype(x.dtype)
+    e = np.exp(x - shift)
+    y: Array = (x - shift) - np.log(e.sum(axis=axis, keepdims=True))  # primitives.log_softmax
+    return y
+
+
+def log_softmax_vjp(x: Array, dy: Array, *, axis: int = -1) -> dict[str, Array]:
+    """dx_i = dy_i - softmax(x)_i sum_k dy_k."""
+    return {"dx": dy - softmax(x, axis=axis) * dy.sum(axis=axis, keepdims=True)}
+
+
+def refuse_outside(index: Array, size: int) -> None:
+    """Raises IndexError unless every index is one of 0 … size - 1: -1 is not the last one."""
+    if ((index < 0) | (index >= size)).any():
+        raise IndexError(f"an index lies outside 0 … {size - 1}")
+
+
+def cross_entropy(
+    logits: Array,  # (B, K)
+    targets: Array,  # (B,), int64
+) -> Array:
+    """loss = -1/B sum_i log softmax(logits_i)[targets_i]: natural logarithm, mean over the batch.
+
+    Returns loss, a scalar; 0 where B is 0. Raises IndexError for a target outside 0 … K - 1.
+    Source: slide "Types of Recurrent Neural Networks", classification; spec/primitives.md.
+    """
+    B, K = logits.shape
+    refuse_outside(targets, K)
+    log_p = log_softmax(logits)[np.arange(B), targets]
+    loss: Array = -log_p.sum() / max(B, 1)  # primitives.cross_entropy
+    return loss
+
+
+def cross_entropy_vjp(logits: Array, targets: Array, dloss: Array) -> dict[str, Array]:
+    """dlogits = dloss (softmax(logits) - onehot(targets)) / B."""
+    B, K = logits.shape
+    refuse_outside(targets, K)
+    p = softmax(logits)
+    error = np.where(np.arange(K) == targets[:, np.newaxis], p - 1, p)
+    return {"dlogits": error * (dloss / max(B, 1))}
+
+
+def layer_norm(
+    x: Array,  # (…, D)
+    gamma: Array,  # (D,)
+    beta: Array,  # (D,)
+    *,
+    eps: float = 1e-5,
+) -> Array:
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, over the last axis, var the biased variance.
+
+    x: any shape with the last axis D. Returns y of the same shape. Not batch normalisation, which
+    takes its mean over the examples.
+    Source: Ba, Kiros and Hinton 2016, equations 3 and 4; spec/primitives.md.
+    """
+    x_hat, _ = normalised(x, eps)
+    return gamma * x_hat + beta  # primitives.layer_norm
+
+
+def normalised(x: Array, eps: float) -> tuple[Array, Array]:
+    """(x - mean) / sqrt(var + eps) over the last axis, and 1 / sqrt(var + eps)."""
+    D = x.shape[-1]
+    centred = x - x.sum(axis=-1, keepdims=True) / D
+    var = (centred * centred).sum(axis=-1, keepdims=True) / D
+    root = np.sqrt(var + eps)
+    return centred / root, 1 / root
+
+
+def layer_norm_vjp(
+    x: Array, gamma: Array, beta: Array, dy: Array, *, eps: float = 1e-5
+) -> dict[str, Array]:
+    """dh = gamma dy; dx = (dh - mean(dh) - x_hat mean(dh x_hat)) / sqrt(var + eps)."""
+    D = x.shape[-1]
+    x_hat, scale = normalised(x, eps)
+    dh = dy * gamma
+    mean = dh.sum(axis=-1, keepdims=True) / D
+    slope = (dh * x_hat).sum(axis=-1, keepdims=True) / D
+    others = tuple(range(x.ndim - 1))
+    return {
+        "dx": scale * ((dh - mean) - x_hat * slope),
+        "dgamma": (dy * x_hat).sum(axis=others),
+        "dbeta": dy.sum(axis=others),
+    }
+
+
+def one_hot(
+    index: Array,  # (B,), int64
+    *,
+    size: int = 2500,
+) -> Array:
+    """y_v = 1 where v = index, else 0: a word as "1 in a vector of 2500 numbers".
+
+    Returns y (B, size) of integers. Raises IndexError for an index outside 0 … size - 1.
+    Source: slide "Why can't we use a simple neural network?"; spec/primitives.md.
+    """
+    refuse_outside(index, size)
+    y: Array = np.where(np.arange(size) == index[:, np.newaxis], 1, 0)  # primitives.one_hot
+    return y
+
+
+def one_hot_product(
+    index: Array,  # (B,), int64
+    U: Array,  # (H, V)
+) -> Array:
+    """U onehot(index): the column of U, bit for bit, and nothing is multiplied.
+
+    Returns a (B, H). Raises IndexError for an index outside 0 … V - 1.
+    Source: slide "Why can't we use a simple neural network?", U X_t; spec/primitives.md.
+    """
+    refuse_outside(index, U.shape[1])
+    return U.T[index]  # primitives.one_hot_product
+
+
+def one_hot_product_vjp(index: Array, U: Array, da: Array) -> dict[str, Array]:
+    """dU[:, v] = sum of da over the examples whose index is v."""
+    return {"dU": embedding_vjp(index, U.T, da)["dE"].T}
+
+
+def embedding(
+    index: Array,  # any shape, int64
+    E: Array,  # (V, D)
+) -> Array:
+    """y = E[index]: each word's row of the table, bit for bit.
+
+    Returns y of the shape of index and D behind it. Raises IndexError for an index outside
+    0 … V - 1.
+    Source: slide "Transformer", "learns embedding of words"; spec/primitives.md.
+    """
+    refuse_outside(index, len(E))
+    return E[index]  # primitives.embedding
+
+
+def embedding_vjp(index: Array, E: Array, dy: Array) -> dict[str, Array]:
+    """dE[v] = sum of dy over the places where index is v: a repeated word's errors add up."""
+    refuse_outside(index, len(E))
+    dE = np.zeros_like(E)
+    for v, dy_v in zip(index.reshape(-1), dy.reshape(index.size, E.shape[1]), strict=True):
+        dE[v] = dE[v] + dy_v
+    return {"dE": dE}
 
 
 def affine(

@@ -180,10 +180,11 @@ def rnn_sequence_vjp(
     S, _ = rnn_sequence(X, U, W, S_0=S_0, b=b, lengths=lengths, activation=activation)
     dX, dU, dW = np.zeros_like(X), np.zeros_like(U), np.zeros_like(W)
     db = np.zeros(W.shape[:1], dtype=X.dtype)
-    dS_next = dS_T  # the error from the next step's memory unit
+    dS_next = dS_T.copy()  # the error from the next step's memory unit
     for t in reversed(range(len(X))):
         X_t = np.where(valid[t], X[t], 0)
-        S_prev = S[t - 1] if t > 0 else S_first
+        # an example that has ended takes no part, whatever its state is
+        S_prev = np.where(valid[t], S[t - 1] if t > 0 else S_first, 0)
         delta = np.where(valid[t], (dS[t] + dS_next) * DERIVATIVES[activation](S[t]), 0)
         dX[t] = np.where(valid[t], delta @ U, 0)
         dU = dU + delta.T @ X_t

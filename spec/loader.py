@@ -151,9 +151,11 @@ def parse_block(page: Path, start: int, heading: str, text: str) -> Operation | 
         if reserved in fields:
             raise refuse(reserved, "is set by the loader; delete it")
     try:
-        entry: Operation | Clause = msgspec.convert(
-            fields, Operation if kind == "operation" else Clause
-        )
+        entry: Operation | Clause
+        if kind == "operation":
+            entry = msgspec.convert(fields, Operation)
+        else:
+            entry = msgspec.convert(fields, Clause)
     except msgspec.ValidationError as error:
         message = str(error)
         named = re.search(r"\$\.(\w+)", message) or re.search(r"field `(\w+)`", message)

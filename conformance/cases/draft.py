@@ -59,7 +59,7 @@ def draw(key: str, *shape: int, scale: float = 1.0) -> Array:
     Each key gives its own numbers, so that a new case never changes an old one.
     """
     count = math.prod(shape)
-    raw = np.random.PCG64(zlib.crc32(key.encode())).random_raw(count) if count else []
-    whole = (np.asarray(raw, dtype=np.uint64) % np.uint64(19998)).astype(np.int64) - 9999
+    raw = np.atleast_1d(np.random.PCG64(zlib.crc32(key.encode())).random_raw(count))
+    whole = (raw.astype(np.uint64) % np.uint64(19998)).astype(np.int64) - 9999
     whole += whole >= 0
     return np.array([float(f"{w * scale / 1e4:.6g}") for w in whole.tolist()]).reshape(shape)

@@ -1,0 +1,128 @@
+"""Backends with one fault each, which the tests run in processes of their own.
+
+Every one answers `sigmoid`; the fault shows on some cases and the others must keep their verdict.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from nnspec.reference import gru, primitives
+
+
+class Honest:
+    """The reference's sigmoid, tanh and gru_step."""
+
+    sigmoid = staticmethod(primitives.sigmoid)
+    tanh = staticmethod(primitives.tanh)
+
+
+class Raises(Honest):
+    """Raises on three axes."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.ndim == 3:
+            raise RuntimeError("three axes\nare too many")
+        return primitives.sigmoid(x)
+
+
+class WrongShape(Honest):
+    """Flattens."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        return primitives.sigmoid(x).reshape(-1)
+
+
+class WrongDtype(Honest):
+    """Computes everything in float64."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        return primitives.sigmoid(x.astype(np.float64))
+
+
+class GivesNan(Honest):
+    """The textbook's quotient, NaN at 1e4."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        e = np.exp(x)
+        return e / (1 + e)
+
+
+class NoArray(Honest):
+    """Returns words."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        return "a half"
+
+
+class ChangesInput(Honest):
+    """Works in place."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        x *= 2
+        return primitives.sigmoid(x / 2)
+
+
+class Dies(Honest):
+    """Ends its process on an empty array, as a failed assertion in C does."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0:
+            os.abort()
+        return primitives.sigmoid(x)
+
+
+class Leaves(Honest):
+    """Exits without a word on an empty array."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0:
+            os._exit(0)
+        return primitives.sigmoid(x)
+
+
+class Prints(Honest):
+    """Prints to standard output while it works."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        print("rubbish {", flush=True)
+        os.write(1, b"more rubbish\n")
+        return primitives.sigmoid(x)
+
+
+class Sleeps(Honest):
+    """Never comes back from an empty array."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0:
+            time.sleep(3600)
+        return primitives.sigmoid(x)
+
+
+class NoBias:
+    """A gru_step that has no biases, positional names in another order."""
+
+    @staticmethod
+    def gru_step(W: Any, W_r: Any, W_z: Any, x: Any, h_prev: Any) -> Any:
+        return gru.gru_step(x, h_prev, W_z, W_r, W)
+
+
+class Empty:
+    """Nothing of the spec."""
+
+
+if "nnspec_test_broken_import" in os.environ.get("NNSPEC_TEST", ""):
+    sys.exit("this module does not import")
