@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from nnspec.conformance import calibration
 from nnspec.conformance import report as reports
 from nnspec.conformance import suite as suites
 from nnspec.conformance.backends import SHIPPED
@@ -243,6 +244,26 @@ def explain(case_id: str, backend: str) -> None:
         click.echo(
             f"worst error {found.sigma_error:.3g} sigma, {found.ulp_error:.3g} ulp at {found.worst}"
         )
+
+
+@main.command()
+@click.argument("backends", nargs=-1)
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+def calibrate(backends: tuple[str, ...], write: Path | None) -> None:
+    """Worst error in sigma of BACKENDS (all that are installed unless given), as Markdown."""
+    loaded = suites.suite()
+    runs = []
+    for name in backends or SHIPPED:
+        try:
+            runs.append(_run(name, loaded.vectors, 1, None))
+        except ProcessRefusedError as error:
+            if backends:
+                raise UsageError(str(error)) from None
+            click.echo(f"left out: {error}", err=True)
+    text = calibration.table(runs)
+    click.echo(text)
+    if write is not None:
+        write.write_text(text, encoding="utf-8")
 
 
 @main.group()
