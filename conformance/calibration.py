@@ -14,9 +14,9 @@ backend and the operation. It must lie above what correct implementations show a
 ones do. This table is written by `nnspec calibrate --write docs/calibration.md`; CI prints it anew
 for the backends it has.
 
-*cases* are those that gave numbers. *99 %* is the error in sigma that 99 of 100 of the passing cases
-stay below, *worst* the largest of any passing case. The failing cases are listed one by one; none is
-excused by a wider budget.
+*cases* are those that gave numbers. *99 %* is the error in sigma that 99 of 100 of the passing
+cases stay below, *worst* the largest of any passing case. The failing cases are listed one by one;
+none is excused by a wider budget.
 
 | backend | dtype | cases | pass | 99 % | worst | the case |
 |---|---|---|---|---|---|---|
