@@ -71,16 +71,19 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
             f" {sum(found.operation == operation for found in run.results)} cases"
         )
         for found in sorted(results, key=lambda r: -(r.sigma_error or 0))[:SHOWN]:
-            console.print(f"  {found.case}: {escape(found.reason)}", highlight=False)
+            console.print(
+                f"  {found.case}: {escape(found.reason)}", highlight=False, soft_wrap=True
+            )
             console.print(
                 f"    [dim]{', '.join(found.clauses)}; the case is there to catch:"
                 f" {escape(notes[found.case])}[/]",
                 highlight=False,
+                soft_wrap=True,
             )
         if len(results) > SHOWN:
             others = ", ".join(found.case for found in results[SHOWN : SHOWN + 6])
             more = f" … ({len(results) - SHOWN} in all)" if len(results) > SHOWN + 6 else ""
-            console.print(f"    [dim]and {others}{more}[/]", highlight=False)
+            console.print(f"    [dim]and {others}{more}[/]", highlight=False, soft_wrap=True)
     reasons: dict[str, list[Result]] = collections.defaultdict(list)
     for found in run.results:
         if found.verdict == "unsupported":
@@ -94,8 +97,8 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
             f"  {len(results)} cases: {escape(reason)} [dim]({listed})[/]", highlight=False
         )
     for sentence in run.damaged:
-        console.print(f"[bold red]damaged[/] {escape(sentence)}", highlight=False)
-    console.print("\n" + summary(run), highlight=False)
+        console.print(f"[bold red]damaged[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    console.print("\n" + summary(run), highlight=False, soft_wrap=True)
 
 
 def summary(run: Run) -> str:
