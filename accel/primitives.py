@@ -284,27 +284,35 @@ def _layer_norm(x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array,
     x_hat = np.empty_like(x)
     scale = np.empty(R, x.dtype)
     for i in range(R):
-        # the differences to the first number are exact, or nearly, however far off the row lies,
-        # and 0 in a constant row
+        # the mean by way of the first number, so that it is exact in a constant row
         first = x[i, 0]
         total = x.dtype.type(ZERO)
         for start in range(0, D, 128):
             part = x.dtype.type(ZERO)
             for d in range(start, min(start + 128, D)):
-                x_hat[i, d] = x[i, d] - first
-                part += x_hat[i, d]
+                part += x[i, d] - first
             total += part
-        mean = total / x.dtype.type(D)
+        mean = first + total / x.dtype.type(D)
+        # what the rounded mean has left of the deviations: much, where the row lies far off
         total = x.dtype.type(ZERO)
         for start in range(0, D, 128):
             part = x.dtype.type(ZERO)
             for d in range(start, min(start + 128, D)):
-                x_hat[i, d] -= mean
+                x_hat[i, d] = x[i, d] - mean
+                part += x_hat[i, d]
+            total += part
+        rest = total / x.dtype.type(D)
+        total = x.dtype.type(ZERO)
+        for start in range(0, D, 128):
+            part = x.dtype.type(ZERO)
+            for d in range(start, min(start + 128, D)):
+                x_hat[i, d] -= rest
                 part += x_hat[i, d] * x_hat[i, d]
             total += part
-        scale[i] = ONE / np.sqrt(total / x.dtype.type(D) + x.dtype.type(eps))
+        root = np.sqrt(total / x.dtype.type(D) + x.dtype.type(eps))
+        scale[i] = ONE / root
         for d in range(D):
-            x_hat[i, d] *= scale[i]
+            x_hat[i, d] /= root  # a product with scale would round twice
             y[i, d] = gamma[d] * x_hat[i, d] + beta[d]
     return y, x_hat, scale
 

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nnspec.conformance import calibration
+from nnspec.conformance import calibration, mutants
 from nnspec.conformance import report as reports
 from nnspec.conformance import suite as suites
 from nnspec.conformance.backends import SHIPPED
@@ -46,7 +47,7 @@ def one_sentence() -> Iterator[None]:
     """Errors that a user can meet as one sentence and exit status 2."""
     try:
         yield
-    except (SuiteError, SpecError, ProcessRefusedError) as error:
+    except (SuiteError, SpecError, ProcessRefusedError, mutants.MutantError) as error:
         raise UsageError(str(error)) from None
 
 
@@ -77,6 +78,15 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[..., None]]:
     ) as progress:
         task = progress.add_task(what, total=total, note="")
         yield lambda note="": progress.update(task, advance=1, note=note)
+
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=os.cpu_count() or 1,
+    metavar="N",
+    help="Processes; all cores unless given.",
+)
 
 
 @main.command()
@@ -266,6 +276,26 @@ def calibrate(backends: tuple[str, ...], write: Path | None) -> None:
         write.write_text(text, encoding="utf-8")
 
 
+@main.command(name="mutants")
+@click.option("--only", "topics", multiple=True, metavar="TOPIC", help="A topic; all by default.")
+@click.option("--kills", is_flag=True, help="The cases that kill each mutant.")
+@jobs_option
+def mutants_command(topics: tuple[str, ...], kills: bool, jobs: int) -> None:
+    """The suite's mutation score. Exit status 1 where fewer than two cases kill a mutant."""
+    with one_sentence():
+        for topic in topics:
+            if topic not in spec().topics:
+                raise UsageError(f"'{topic}' is no topic; there are {', '.join(spec().topics)}")
+        everyone = mutants.all_mutants(topics)
+        with progress_bar("mutants", len(everyone)) as advance, ProcessPoolExecutor(jobs) as pool:
+            scores = []
+            for found in pool.map(mutants.score, everyone, chunksize=4):
+                scores.append(found)
+                advance()
+    reports.show_mutants(scores, console_of(), kills=kills)
+    sys.exit(0 if all(found.holds for found in scores) else 1)
+
+
 @main.group()
 def vectors() -> None:
     """Build the vectors from their drafts, or prove the stored ones again."""
@@ -281,13 +311,6 @@ def _builder() -> Any:
         ) from None
 
 
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1, 64),
-    default=os.cpu_count() or 1,
-    metavar="N",
-    help="Processes; all cores unless given.",
-)
 topic_option = click.option(
     "--only", "topics", multiple=True, metavar="TOPIC", help="A topic; all unless given."
 )

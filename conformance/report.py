@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nnspec.conformance.mutants import Score
 from nnspec.conformance.runner import Run
 from nnspec.conformance.suite import Vector
 from nnspec.conformance.verdict import VERDICTS, K, Result
@@ -60,6 +61,8 @@ def worst(results: Iterable[Result], field: str) -> str:
 def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
     """The verdicts on the terminal: table, failures with their notes, reasons, sums."""
     notes = {vector.id: vector.case.note for vector in vectors}
+    for sentence in run.diagnoses:
+        console.print(f"[bold]diagnosis[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     console.print(clause_table(run))
     groups: dict[tuple[str, str], list[Result]] = collections.defaultdict(list)
     for found in run.results:
@@ -99,6 +102,40 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
     for sentence in run.damaged:
         console.print(f"[bold red]damaged[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     console.print("\n" + summary(run), highlight=False, soft_wrap=True)
+
+
+def show_mutants(scores: list[Score], console: Console, *, kills: bool) -> None:
+    """The mutation score by topic, and every mutant that fewer than two cases kill."""
+    table = Table(title="mutation score", title_justify="left")
+    columns = ("topic", "mutants", "killed twice", "killed once", "alive", "right ones spared")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "topic" else "right")
+    topics = dict.fromkeys(score.mutant.topic for score in scores)
+    for topic in [*topics, "all"]:
+        chosen = [s for s in scores if topic in (s.mutant.topic, "all")]
+        counts = [len(s.killers) for s in chosen if not s.mutant.equivalent]
+        right = [s for s in chosen if s.mutant.equivalent]
+        cells = (
+            len(counts),
+            sum(count >= 2 for count in counts),
+            sum(count == 1 for count in counts),
+            sum(count == 0 for count in counts),
+        )
+        spared = f"{sum(s.holds for s in right)} of {len(right)}"
+        table.add_row(topic, *map(str, cells), spared)
+    console.print(table)
+    for score in scores:
+        listed = ", ".join(score.killers) or "no case"
+        if not score.holds:
+            verb = "is right and killed by" if score.mutant.equivalent else "is killed by"
+            console.print(f"[red]{score.mutant.name}[/] {verb} {listed}", highlight=False)
+        elif kills:
+            console.print(
+                f"{score.mutant.name} ({score.mutant.clause}): {escape(score.mutant.did)}\n"
+                f"    [dim]{len(score.killers)}: {listed}[/]",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def summary(run: Run) -> str:

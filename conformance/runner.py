@@ -25,13 +25,14 @@ Answer = tuple[Result, dict[str, Array]]
 
 
 class Run(msgspec.Struct):
-    """The verdicts of one backend, in the order of the suite."""
+    """The verdicts of one backend, in the order of the suite, and what explains the failures."""
 
     backend: str
     version: str
     results: list[Result]
     damaged: list[str]
     complete: bool = True
+    diagnoses: list[str] = []
 
     def count(self, *verdicts: str) -> int:
         """How many cases have one of these verdicts."""
@@ -115,6 +116,7 @@ def run_command(
     on_start(hello)
     waiting = deque(enumerate(vectors))
     results: dict[int, Result] = {}
+    failing: dict[int, tuple[Vector, dict[str, Array]]] = {}
     lock = threading.Lock()
     stop = threading.Event()
 
@@ -125,11 +127,13 @@ def run_command(
                     if not waiting:
                         return
                     index, vector = waiting.popleft()
-                found, _ = ask(process, hello, vector)
+                found, outputs = ask(process, hello, vector)
                 if stop.is_set():
                     return
                 with lock:
                     results[index] = found
+                    if found.verdict == "fail":
+                        failing[index] = vector, outputs
                     on_result(found)
         finally:
             process.close()
@@ -153,14 +157,25 @@ def run_command(
         for thread in threads:
             thread.join(5)
     ordered = [results[index] for index in sorted(results)]
-    return Run(hello.backend, hello.version, ordered, [], complete)
+    diagnoses = explain([failing[index] for index in sorted(failing)])
+    return Run(hello.backend, hello.version, ordered, [], complete, diagnoses)
+
+
+def explain(failing: list[tuple[Vector, dict[str, Array]]]) -> list[str]:
+    """A sentence for each topic whose failing cases a known fault explains."""
+    if not failing:
+        return []
+    # imported here: a run without failures does not pay for the mutants
+    from nnspec.conformance.diagnosis import diagnose
+
+    return [found.sentence() for found in diagnose(failing)]
 
 
 def run_object(backend: Any, vectors: Iterable[Vector]) -> Run:
     """Run the vectors against a Python object in this process; a crash of it is a crash of both."""
     name = getattr(backend, "__name__", type(backend).__name__)
     hello = greet(backend, name)
-    results = []
+    results, failing = [], []
     for vector in vectors:
         ruled_out = missing(hello, vector)
         if ruled_out is not None:
@@ -168,9 +183,11 @@ def run_object(backend: Any, vectors: Iterable[Vector]) -> Run:
             continue
         begin = time.monotonic()
         reply = answer(backend, request(vector))
-        found, _ = verdict_of(vector, reply, time.monotonic() - begin)
+        found, outputs = verdict_of(vector, reply, time.monotonic() - begin)
         results.append(found)
-    return Run(hello.backend, hello.version, results, [])
+        if found.verdict == "fail":
+            failing.append((vector, outputs))
+    return Run(hello.backend, hello.version, results, [], diagnoses=explain(failing))
 
 
 def run(

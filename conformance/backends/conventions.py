@@ -1,12 +1,13 @@
 """From the deck's weights to each framework's: one table, and the functions that apply it.
 
-The deck holds one matrix a gate; the GRU's act on [h_prev, x], h first. Frameworks stack the gates
-of one kind of product in their own order, and most weigh the old state with z where the deck
-weighs the new one: since 1 - σ(a) = σ(-a), the rows of z and its biases change their sign.
+The deck holds one matrix a gate; those of GRU and LSTM act on [h_prev, x], h first. Frameworks
+stack the gates of one kind of product in their own order, and most weigh the GRU's old state with z
+where the deck weighs the new one: since 1 - σ(a) = σ(-a), the rows of z and its biases change their
+sign.
 
 A form lists, for each array of the framework, its blocks from first to last row, in the notation
 
-    W_z       the whole of W_z
+    U         the whole of U
     W_z.h     its columns that act on h_prev
     W_z.x     its columns that act on x
     b_z.2     the second bias of the same gate: zeros here, and added to b_z on the way back
@@ -97,6 +98,41 @@ FORMS = {
             "bias_ih": ("b_r", "b_z", "b"),
             "bias_hh": ("b_r.2", "b_z.2", "b_h"),
         },
+    ),
+    # gates i, o, f, c; the peepholes i, o, f
+    "onnx.LSTM": Form(
+        {
+            "W": ("W_i.x", "W_o.x", "W_f.x", "W_g.x"),
+            "R": ("W_i.h", "W_o.h", "W_f.h", "W_g.h"),
+            "B": ("b_i", "b_o", "b_f", "b_g", "b_i.2", "b_o.2", "b_f.2", "b_g.2"),
+        },
+        directions=True,
+    ),
+    "onnx.LSTM peephole": Form(
+        {
+            "W": ("W_i.x", "W_o.x", "W_f.x", "W_g.x"),
+            "R": ("W_i.h", "W_o.h", "W_f.h", "W_g.h"),
+            "B": ("b_i", "b_o", "b_f", "b_g", "b_i.2", "b_o.2", "b_f.2", "b_g.2"),
+            "P": ("p_i", "p_o", "p_f"),
+        },
+        directions=True,
+    ),
+    # gates i, f, g, o; also cuDNN's
+    "torch.LSTM": Form(
+        {
+            "weight_ih": ("W_i.x", "W_f.x", "W_g.x", "W_o.x"),
+            "weight_hh": ("W_i.h", "W_f.h", "W_g.h", "W_o.h"),
+            "bias_ih": ("b_i", "b_f", "b_g", "b_o"),
+            "bias_hh": ("b_i.2", "b_f.2", "b_g.2", "b_o.2"),
+        },
+    ),
+    "keras.LSTM": Form(
+        {
+            "kernel": ("W_i.x", "W_f.x", "W_g.x", "W_o.x"),
+            "recurrent_kernel": ("W_i.h", "W_f.h", "W_g.h", "W_o.h"),
+            "bias": ("b_i", "b_f", "b_g", "b_o"),
+        },
+        columns=True,
     ),
 }
 

@@ -496,6 +496,13 @@ def log_softmax() -> list[Draft]:
             flags=("square",),
         ),
         case(
+            "axis-negative",
+            "the sum of dy over the last axis, whatever the attribute",
+            draw("log_softmax.vjp axis-negative x", 3, 4, 2),
+            vjp=True,
+            attributes={"axis": -2},
+        ),
+        case(
             "one-cotangent",
             "dy on one element of a row alone: the others' gradient is -softmax(x) dy, not 0",
             draw("log_softmax.vjp one-cotangent x", 2, 4),
@@ -577,6 +584,13 @@ def cross_entropy() -> list[Draft]:
             flags=("saturation",),
         ),
         case(
+            "doubtful",
+            "a clip of probabilities to 1e-7 or of their logarithm to -100: losses of 20 and 101",
+            [[20.0, 0.0, -1.5], [-50.5, 0.5, 50.5]],
+            [1, 0],
+            flags=("saturation",),
+        ),
+        case(
             "probabilities",
             "logits taken as probabilities: all in (0, 1), rows that sum to 1",
             [[0.5, 0.25, 0.125, 0.125], [0.125, 0.625, 0.125, 0.125]],
@@ -650,6 +664,14 @@ def cross_entropy() -> list[Draft]:
             [1, 0, 0],
             vjp=True,
             dloss=1.0,
+            flags=("saturation",),
+        ),
+        case(
+            "doubtful",
+            "a gradient cut off below a probability of 1e-7 or e^-100",
+            [[20.0, 0.0, -1.5], [-50.5, 0.5, 50.5]],
+            [1, 0],
+            vjp=True,
             flags=("saturation",),
         ),
         case(
@@ -821,6 +843,13 @@ def layer_norm() -> list[Draft]:
             draw("layer_norm.vjp eps x", 2, 5, scale=0.05),
             vjp=True,
             eps=1e-3,
+        ),
+        case(
+            "eps-tiny",
+            "eps that is never below 1e-5 in the backward pass, where the variance is 1e-8",
+            draw("layer_norm.vjp eps-tiny x", 2, 4, scale=1e-4),
+            vjp=True,
+            eps=1e-12,
         ),
         case(
             "offset",

@@ -132,7 +132,7 @@ class TracedArray(np.ndarray[Any, np.dtype[Any]]):
         if "out" in options:
             options["out"] = tuple(np.asarray(x) for x in options["out"])
         made = getattr(ufunc, method)(*plain, **options)
-        return made.view(TracedArray) if getattr(made, "dtype", None) == object else made
+        return made.view(TracedArray) if getattr(made, "dtype", None) == np.dtype(object) else made
 
 
 def stacked(x: Array) -> Tensor:

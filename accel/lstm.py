@@ -1,0 +1,993 @@
+"""Long Short-Term Memory as kernels; two directions and two layers put together from sequences.
+
+A step is a sequence of one. The four gates are one product: their weights stand one above the
+other, in the order i, f, g, o. With peepholes i and f see the old cell, o the new one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nnspec.accel.arrays import Array, arrays, transposed, whole_or
+from nnspec.accel.dense import add_outer, add_product, named
+from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
+from nnspec.accel.jit import kernel
+from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
+from nnspec.accel.scalar import ONE, sigmoid
+
+
+@kernel
+def _states(
+    X: Array,  # (T, B, I)
+    W_T: Array,  # (H + I, 4 H)
+    b: Array,  # (4 H,)
+    p: Array,  # (3, H): of i, f and o
+    h_0: Array,  # (B, H)
+    c_0: Array,  # (B, H)
+    lengths: Array,  # (B,)
+    peepholes: bool,
+    keep: bool,
+) -> tuple[Array, Array, Array, Array]:  # (T, B, H), (B, H) twice, i, f, g, o, c for the VJP
+    T, B, I = X.shape
+    H = h_0.shape[1]
+    h = np.zeros((T, B, H), X.dtype)
+    h_T = h_0.copy()
+    c_T = c_0.copy()
+    gates = np.empty((T if keep else 0, B, 5, H), X.dtype)
+    hx = np.empty(H + I, X.dtype)
+    a = np.empty(4 * H, X.dtype)
+    for t in range(T):
+        for n in range(B):
+            if t >= lengths[n]:
+                continue
+            for k in range(H):
+                hx[k] = h_T[n, k]
+            for k in range(I):
+                hx[H + k] = X[t, n, k]
+            for k in range(4 * H):
+                a[k] = b[k]
+            add_product(a, hx, W_T)
+            for k in range(H):
+                c = c_T[n, k]
+                if peepholes:  # not by p = 0: 0 times an infinite cell is NaN
+                    a[k] += p[0, k] * c
+                    a[H + k] += p[1, k] * c
+                i = sigmoid(a[k])
+                f = sigmoid(a[H + k])
+                g = np.tanh(a[2 * H + k])
+                c = f * c + i * g
+                if peepholes:
+                    a[3 * H + k] += p[2, k] * c
+                o = sigmoid(a[3 * H + k])
+                c_T[n, k] = c
+                h_T[n, k] = o * np.tanh(c)
+                h[t, n, k] = h_T[n, k]
+                if keep:
+                    gates[t, n, 0, k] = i
+                    gates[t, n, 1, k] = f
+                    gates[t, n, 2, k] = g
+                    gates[t, n, 3, k] = o
+                    gates[t, n, 4, k] = c
+    return h, h_T, c_T, gates
+
+
+@kernel
+def _states_vjp(
+    X: Array,  # (T, B, I)
+    W: Array,  # (4 H, H + I)
+    p: Array,  # (3, H)
+    h_0: Array,  # (B, H)
+    c_0: Array,  # (B, H)
+    h: Array,  # (T, B, H)
+    gates: Array,  # (T, B, 5, H)
+    lengths: Array,  # (B,)
+    dh: Array,  # (T, B, H)
+    dh_T: Array,  # (B, H)
+    dc_T: Array,  # (B, H)
+    peepholes: bool,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    T, B, I = X.shape
+    H = h_0.shape[1]
+    dX = np.zeros_like(X)
+    dW = np.zeros_like(W)
+    db = np.zeros(4 * H, X.dtype)
+    dp = np.zeros_like(p)
+    dh_t = dh_T.copy()  # the errors from the next step
+    dc_t = dc_T.copy()
+    hx = np.empty(H + I, X.dtype)
+    dhx = np.empty(H + I, X.dtype)
+    da = np.empty(4 * H, X.dtype)
+    for t in range(T - 1, -1, -1):
+        for n in range(B):
+            if t >= lengths[n]:  # passed over: a product with 0 would let a NaN there through
+                continue
+            h_prev = h[t - 1, n] if t > 0 else h_0[n]
+            c_prev = gates[t - 1, n, 4] if t > 0 else c_0[n]
+            for k in range(I):
+                hx[H + k] = X[t, n, k]
+            for k in range(H):
+                hx[k] = h_prev[k]
+                i = gates[t, n, 0, k]
+                f = gates[t, n, 1, k]
+                g = gates[t, n, 2, k]
+                o = gates[t, n, 3, k]
+                c = gates[t, n, 4, k]
+                m = np.tanh(c)
+                e = dh[t, n, k] + dh_t[n, k]
+                da_o = e * m * (o * (ONE - o))
+                d = dc_t[n, k] + e * o * (ONE - m * m)
+                if peepholes:
+                    d += da_o * p[2, k]
+                da_i = d * g * (i * (ONE - i))
+                da_f = d * c_prev[k] * (f * (ONE - f))
+                dc_t[n, k] = d * f
+                if peepholes:
+                    dc_t[n, k] += da_i * p[0, k] + da_f * p[1, k]
+                    dp[0, k] += da_i * c_prev[k]
+                    dp[1, k] += da_f * c_prev[k]
+                    dp[2, k] += da_o * c
+                da[k] = da_i
+                da[H + k] = da_f
+                da[2 * H + k] = d * i * (ONE - g * g)
+                da[3 * H + k] = da_o
+            for k in range(4 * H):
+                db[k] += da[k]
+            for k in range(H + I):
+                dhx[k] = 0
+            add_product(dhx, da, W)
+            add_outer(dW, da, hx)
+            for k in range(H):
+                dh_t[n, k] = dhx[k]
+            for k in range(I):
+                dX[t, n, k] = dhx[H + k]
+    return dX, dW, db, dp, dh_t, dc_t
+
+
+@kernel
+def _coupled(
+    x: Array,  # (B, I)
+    W_T: Array,  # (H + I, 2 H)
+    b: Array,  # (2 H,)
+    h_prev: Array,  # (B, H)
+) -> tuple[Array, Array]:  # (B, H), and i, g for the VJP
+    B, I = x.shape
+    H = h_prev.shape[1]
+    h = np.empty_like(h_prev)
+    gates = np.empty((B, 2, H), x.dtype)
+    hx = np.empty(H + I, x.dtype)
+    a = np.empty(2 * H, x.dtype)
+    for n in range(B):
+        for k in range(H):
+            hx[k] = h_prev[n, k]
+        for k in range(I):
+            hx[H + k] = x[n, k]
+        for k in range(2 * H):
+            a[k] = b[k]
+        add_product(a, hx, W_T)
+        for k in range(H):
+            i = sigmoid(a[k])
+            g = np.tanh(a[H + k])
+            gates[n, 0, k] = i
+            gates[n, 1, k] = g
+            h[n, k] = (ONE - i) * h_prev[n, k] + i * g
+    return h, gates
+
+
+@kernel
+def _coupled_vjp(
+    x: Array,  # (B, I)
+    W: Array,  # (2 H, H + I)
+    h_prev: Array,  # (B, H)
+    gates: Array,  # (B, 2, H)
+    dh: Array,  # (B, H)
+) -> tuple[Array, Array, Array, Array]:
+    B, I = x.shape
+    H = h_prev.shape[1]
+    dx = np.empty_like(x)
+    dh_prev = np.empty_like(h_prev)
+    dW = np.zeros_like(W)
+    db = np.zeros(2 * H, x.dtype)
+    hx = np.empty(H + I, x.dtype)
+    dhx = np.empty(H + I, x.dtype)
+    da = np.empty(2 * H, x.dtype)
+    for n in range(B):
+        for k in range(I):
+            hx[H + k] = x[n, k]
+        for k in range(H):
+            hx[k] = h_prev[n, k]
+            i = gates[n, 0, k]
+            g = gates[n, 1, k]
+            da[k] = dh[n, k] * (g - h_prev[n, k]) * (i * (ONE - i))
+            da[H + k] = dh[n, k] * i * (ONE - g * g)
+        for k in range(2 * H):
+            db[k] += da[k]
+        for k in range(H + I):
+            dhx[k] = 0
+        add_product(dhx, da, W)
+        add_outer(dW, da, hx)
+        for k in range(H):
+            dh_prev[n, k] = dh[n, k] * (ONE - gates[n, 0, k]) + dhx[k]
+        for k in range(I):
+            dx[n, k] = dhx[H + k]
+    return dx, dh_prev, dW, db
+
+
+def _run(
+    X: Any, weights: tuple[Any, ...], peepholes: tuple[Any, ...], states: dict[str, Any], *rest: Any
+) -> tuple[Array, Array, Array]:
+    """h, h_T and c_T of a sequence; `peepholes` are p_i, p_f and p_o, or three None.
+
+    `rest` are the four biases and the lengths.
+    """
+    *biases, lengths = rest
+    X, W, b, p, h_0, c_0, lengths = _ready(X, weights, peepholes, states, biases, lengths)[:7]
+    h, h_T, c_T, _ = _states(
+        X, transposed(W), b, p, h_0, c_0, lengths, peepholes[0] is not None, False
+    )
+    return h, h_T, c_T
+
+
+def _run_vjp(
+    X: Any,
+    weights: tuple[Any, ...],
+    peepholes: tuple[Any, ...],
+    errors: dict[str, Any],
+    states: dict[str, Any],
+    *rest: Any,
+) -> dict[str, Array]:
+    """The gradients of a sequence; `errors` are dh, dh_T and dc_T."""
+    *biases, lengths = rest
+    seen = peepholes[0] is not None
+    X, W, b, p, h_0, c_0, lengths, dh, dh_T, dc_T = _ready(
+        X, weights, peepholes, states, biases, lengths, errors
+    )
+    h, _, _, gates = _states(X, transposed(W), b, p, h_0, c_0, lengths, seen, True)
+    dX, dW, db, dp, dh_0, dc_0 = _states_vjp(
+        X, W, p, h_0, c_0, h, gates, lengths, dh, dh_T, dc_T, seen
+    )
+    d = {"dX": dX, "dh_0": dh_0, "dc_0": dc_0}
+    dW_i, dW_f, dW_g, dW_o = np.split(dW, 4)
+    db_i, db_f, db_g, db_o = np.split(db, 4)
+    b_i, b_f, b_g, b_o = biases
+    d |= {"dW_i": dW_i, "dW_f": dW_f, "dW_g": dW_g, "dW_o": dW_o}
+    d |= named(db_i=(db_i, b_i), db_f=(db_f, b_f), db_g=(db_g, b_g), db_o=(db_o, b_o))
+    p_i, p_f, p_o = peepholes
+    return d | named(dp_i=(dp[0], p_i), dp_f=(dp[1], p_f), dp_o=(dp[2], p_o))
+
+
+def _ready(
+    X: Any,
+    weights: tuple[Any, ...],
+    peepholes: tuple[Any, ...],
+    states: dict[str, Any],
+    biases: list[Any],
+    lengths: Any,
+    errors: dict[str, Any] | None = None,
+) -> list[Array]:
+    """X, W, b, p, h_0, c_0 and lengths as the kernels take them, then the errors where given."""
+    shapes = {"dh": "T B H", "dh_T": "B H", "dc_T": "B H"}
+    W = {f"W_{gate}": (value, "H H+I") for gate, value in zip("ifgo", weights, strict=True)}
+    b = {f"b_{gate}": (value, "H") for gate, value in zip("ifgo", biases, strict=True)}
+    p = {f"p_{gate}": (value, "H") for gate, value in zip("ifo", peepholes, strict=True)}
+    start = {name: (value, "B H") for name, value in states.items()}
+    end = {name: (value, shapes[name]) for name, value in (errors or {}).items()}
+    X, *more = arrays(X=(X, "T B I"), **W, **b, **p, **start, **end)
+    lengths = whole_or(lengths, *X.shape[:2])
+    packed = [np.concatenate(more[:4]), np.concatenate(more[4:8]), np.stack(more[8:11])]
+    return [X, *packed, *more[11:13], lengths, *more[13:]]
+
+
+def lstm_step(
+    x: Array,  # (B, I)
+    h_prev: Array,  # (B, H)
+    c_prev: Array,  # (B, H)
+    W_i: Array,  # (H, H + I)
+    W_f: Array,  # (H, H + I)
+    W_g: Array,  # (H, H + I)
+    W_o: Array,  # (H, H + I)
+    *,
+    b_i: Array | None = None,  # (H,)
+    b_f: Array | None = None,  # (H,)
+    b_g: Array | None = None,  # (H,)
+    b_o: Array | None = None,  # (H,)
+) -> tuple[Array, Array]:
+    """One step, h and c (B, H)."""
+    X, start = np.asarray(x)[np.newaxis], {"h_0": h_prev, "c_0": c_prev}
+    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
+    return _run(X, weights, none, start, b_i, b_f, b_g, b_o, None)[1:]
+
+
+def lstm_step_vjp(
+    x: Array,
+    h_prev: Array,
+    c_prev: Array,
+    W_i: Array,
+    W_f: Array,
+    W_g: Array,
+    W_o: Array,
+    dh: Array,  # (B, H)
+    dc: Array,  # (B, H)
+    *,
+    b_i: Array | None = None,
+    b_f: Array | None = None,
+    b_g: Array | None = None,
+    b_o: Array | None = None,
+) -> dict[str, Array]:
+    """The VJP of a sequence of one, where the last states alone have cotangents."""
+    X, errors, start = _sequence_of_one(x, h_prev, c_prev, dh, dc)
+    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
+    return _of_a_step(_run_vjp(X, weights, none, errors, start, b_i, b_f, b_g, b_o, None))
+
+
+def _sequence_of_one(
+    x: Array, h_prev: Array, c_prev: Array, dh: Array, dc: Array
+) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    """X (1, B, I), its errors, of no influence but for the last states, and its first states."""
+    errors = {"dh": np.zeros_like(np.asarray(dh)[np.newaxis]), "dh_T": dh, "dc_T": dc}
+    return np.asarray(x)[np.newaxis], errors, {"h_0": h_prev, "c_0": c_prev}
+
+
+def _of_a_step(d: dict[str, Array]) -> dict[str, Array]:
+    """The gradients of a sequence of one by the names of a step's."""
+    return {"dx": d.pop("dX")[0], "dh_prev": d.pop("dh_0"), "dc_prev": d.pop("dc_0")} | d
+
+
+def lstm_peephole_step(
+    x: Array,  # (B, I)
+    h_prev: Array,  # (B, H)
+    c_prev: Array,  # (B, H)
+    W_i: Array,  # (H, H + I)
+    W_f: Array,  # (H, H + I)
+    W_g: Array,  # (H, H + I)
+    W_o: Array,  # (H, H + I)
+    p_i: Array,  # (H,)
+    p_f: Array,  # (H,)
+    p_o: Array,  # (H,)
+    *,
+    b_i: Array | None = None,  # (H,)
+    b_f: Array | None = None,  # (H,)
+    b_g: Array | None = None,  # (H,)
+    b_o: Array | None = None,  # (H,)
+) -> tuple[Array, Array]:
+    """One step with peepholes, h and c (B, H)."""
+    X, start = np.asarray(x)[np.newaxis], {"h_0": h_prev, "c_0": c_prev}
+    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
+    return _run(X, weights, peepholes, start, b_i, b_f, b_g, b_o, None)[1:]
+
+
+def lstm_peephole_step_vjp(
+    x: Array,
+    h_prev: Array,
+    c_prev: Array,
+    W_i: Array,
+    W_f: Array,
+    W_g: Array,
+    W_o: Array,
+    p_i: Array,
+    p_f: Array,
+    p_o: Array,
+    dh: Array,  # (B, H)
+    dc: Array,  # (B, H)
+    *,
+    b_i: Array | None = None,
+    b_f: Array | None = None,
+    b_g: Array | None = None,
+    b_o: Array | None = None,
+) -> dict[str, Array]:
+    """The VJP of a sequence of one, where the last states alone have cotangents."""
+    X, errors, start = _sequence_of_one(x, h_prev, c_prev, dh, dc)
+    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
+    return _of_a_step(_run_vjp(X, weights, peepholes, errors, start, b_i, b_f, b_g, b_o, None))
+
+
+def lstm_sequence(
+    X: Array,  # (T, B, I)
+    W_i: Array,  # (H, H + I)
+    W_f: Array,  # (H, H + I)
+    W_g: Array,  # (H, H + I)
+    W_o: Array,  # (H, H + I)
+    *,
+    h_0: Array | None = None,  # (B, H)
+    c_0: Array | None = None,  # (B, H)
+    b_i: Array | None = None,  # (H,)
+    b_f: Array | None = None,  # (H,)
+    b_g: Array | None = None,  # (H,)
+    b_o: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array]:
+    """The states h (T, B, H), 0 beyond the lengths, and the last valid ones, h_T and c_T."""
+    weights, start = (W_i, W_f, W_g, W_o), {"h_0": h_0, "c_0": c_0}
+    return _run(X, weights, (None, None, None), start, b_i, b_f, b_g, b_o, lengths)
+
+
+def lstm_sequence_vjp(
+    X: Array,
+    W_i: Array,
+    W_f: Array,
+    W_g: Array,
+    W_o: Array,
+    dh: Array,  # (T, B, H)
+    dh_T: Array,  # (B, H)
+    dc_T: Array,  # (B, H)
+    *,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    b_i: Array | None = None,
+    b_f: Array | None = None,
+    b_g: Array | None = None,
+    b_o: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """Backpropagation through time; dh_0 and dc_0 are left over before the first step."""
+    errors, start = {"dh": dh, "dh_T": dh_T, "dc_T": dc_T}, {"h_0": h_0, "c_0": c_0}
+    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
+    return _run_vjp(X, weights, none, errors, start, b_i, b_f, b_g, b_o, lengths)
+
+
+def lstm_peephole_sequence(
+    X: Array,  # (T, B, I)
+    W_i: Array,  # (H, H + I)
+    W_f: Array,  # (H, H + I)
+    W_g: Array,  # (H, H + I)
+    W_o: Array,  # (H, H + I)
+    p_i: Array,  # (H,)
+    p_f: Array,  # (H,)
+    p_o: Array,  # (H,)
+    *,
+    h_0: Array | None = None,  # (B, H)
+    c_0: Array | None = None,  # (B, H)
+    b_i: Array | None = None,  # (H,)
+    b_f: Array | None = None,  # (H,)
+    b_g: Array | None = None,  # (H,)
+    b_o: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array]:
+    """The states h (T, B, H), 0 beyond the lengths, and the last valid ones, h_T and c_T."""
+    weights, start = (W_i, W_f, W_g, W_o), {"h_0": h_0, "c_0": c_0}
+    return _run(X, weights, (p_i, p_f, p_o), start, b_i, b_f, b_g, b_o, lengths)
+
+
+def lstm_peephole_sequence_vjp(
+    X: Array,
+    W_i: Array,
+    W_f: Array,
+    W_g: Array,
+    W_o: Array,
+    p_i: Array,
+    p_f: Array,
+    p_o: Array,
+    dh: Array,  # (T, B, H)
+    dh_T: Array,  # (B, H)
+    dc_T: Array,  # (B, H)
+    *,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    b_i: Array | None = None,
+    b_f: Array | None = None,
+    b_g: Array | None = None,
+    b_o: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """Backpropagation through time, as `lstm_sequence_vjp`."""
+    errors, start = {"dh": dh, "dh_T": dh_T, "dc_T": dc_T}, {"h_0": h_0, "c_0": c_0}
+    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
+    return _run_vjp(X, weights, peepholes, errors, start, b_i, b_f, b_g, b_o, lengths)
+
+
+def lstm_coupled_step(
+    x: Array,  # (B, I)
+    h_prev: Array,  # (B, H)
+    W_i: Array,  # (H, H + I)
+    W_g: Array,  # (H, H + I)
+    *,
+    b_i: Array | None = None,  # (H,)
+    b_g: Array | None = None,  # (H,)
+) -> Array:
+    """One step of the LSTM with f = 1 - i, o = 1 and h = c: h (B, H)."""
+    x, h_prev, W_i, W_g, b_i, b_g = arrays(
+        x=(x, "B I"),
+        h_prev=(h_prev, "B H"),
+        W_i=(W_i, "H H+I"),
+        W_g=(W_g, "H H+I"),
+        b_i=(b_i, "H"),
+        b_g=(b_g, "H"),
+    )
+    W, b = np.concatenate([W_i, W_g]), np.concatenate([b_i, b_g])
+    return _coupled(x, transposed(W), b, h_prev)[0]
+
+
+def lstm_coupled_step_vjp(
+    x: Array,
+    h_prev: Array,
+    W_i: Array,
+    W_g: Array,
+    dh: Array,  # (B, H)
+    *,
+    b_i: Array | None = None,
+    b_g: Array | None = None,
+) -> dict[str, Array]:
+    """The error of i is dh (g - h_prev)."""
+    given_b_i, given_b_g = b_i, b_g
+    x, h_prev, W_i, W_g, dh, b_i, b_g = arrays(
+        x=(x, "B I"),
+        h_prev=(h_prev, "B H"),
+        W_i=(W_i, "H H+I"),
+        W_g=(W_g, "H H+I"),
+        dh=(dh, "B H"),
+        b_i=(b_i, "H"),
+        b_g=(b_g, "H"),
+    )
+    W, b = np.concatenate([W_i, W_g]), np.concatenate([b_i, b_g])
+    _, gates = _coupled(x, transposed(W), b, h_prev)
+    dx, dh_prev, dW, db = _coupled_vjp(x, W, h_prev, gates, dh)
+    H = len(W_i)
+    d = {"dx": dx, "dh_prev": dh_prev, "dW_i": dW[:H], "dW_g": dW[H:]}
+    return d | named(db_i=(db[:H], given_b_i), db_g=(db[H:], given_b_g))
+
+
+def recurrent_macs(
+    H: Array | int,  # ()
+    I: Array | int,  # ()
+) -> tuple[int, int, int]:
+    """Multiply-adds of the matrix products in one step of one example: rnn, gru, lstm."""
+    product = int(H) * (int(H) + int(I))
+    return product, 3 * product, 4 * product
+
+
+def reverse_valid(X: Any, lengths: Any) -> Array:
+    """Each example's valid steps in reverse order; what lies beyond its length stays in place."""
+    X = np.asarray(X)
+    T, B = X.shape[:2]
+    steps, t = whole_or(lengths, T, B), np.arange(T)[:, np.newaxis]
+    mirrored: Array = X[np.where(t < steps, steps - 1 - t, t), np.arange(B)]
+    return mirrored
+
+
+def suffixed(d: dict[str, Array], suffix: str) -> dict[str, Array]:
+    """The gradients of one direction or layer by its names: dW_i as dW_i_fwd."""
+    return {f"{name}_{suffix}": gradient for name, gradient in d.items()}
+
+
+def rnn_bidirectional(
+    X: Array,  # (T, B, I)
+    U_fwd: Array,  # (H, I)
+    W_fwd: Array,  # (H, H)
+    U_bwd: Array,  # (H, I)
+    W_bwd: Array,  # (H, H)
+    *,
+    S_0_fwd: Array | None = None,  # (B, H)
+    b_fwd: Array | None = None,  # (H,)
+    S_0_bwd: Array | None = None,  # (B, H)
+    b_bwd: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+    activation: str = "tanh",
+) -> tuple[Array, Array, Array]:
+    """S (T, B, 2 H), the states of both directions, and the last valid ones of each."""
+    fwd = {"S_0": S_0_fwd, "b": b_fwd, "lengths": lengths}
+    bwd = {"S_0": S_0_bwd, "b": b_bwd, "lengths": lengths}
+    S_fwd, S_T_fwd = rnn_sequence(X, U_fwd, W_fwd, **fwd, activation=activation)
+    X_bwd = reverse_valid(X, lengths)
+    S_bwd, S_T_bwd = rnn_sequence(X_bwd, U_bwd, W_bwd, **bwd, activation=activation)
+    S = np.concatenate([S_fwd, reverse_valid(S_bwd, lengths)], axis=-1)
+    return S, S_T_fwd, S_T_bwd
+
+
+def rnn_bidirectional_vjp(
+    X: Array,
+    U_fwd: Array,
+    W_fwd: Array,
+    U_bwd: Array,
+    W_bwd: Array,
+    dS: Array,  # (T, B, 2 * H)
+    dS_T_fwd: Array,  # (B, H)
+    dS_T_bwd: Array,  # (B, H)
+    *,
+    S_0_fwd: Array | None = None,
+    b_fwd: Array | None = None,
+    S_0_bwd: Array | None = None,
+    b_bwd: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """Each direction's VJP on its half of dS, backwards what runs backward; the two dX add."""
+    X, dS = np.asarray(X), np.asarray(dS)
+    H = len(W_fwd)
+    fwd = {"S_0": S_0_fwd, "b": b_fwd, "lengths": lengths}
+    bwd = {"S_0": S_0_bwd, "b": b_bwd, "lengths": lengths}
+    dS_fwd, dS_bwd = dS[..., :H], reverse_valid(dS[..., H:], lengths)
+    X_bwd = reverse_valid(X, lengths)
+    d_fwd = rnn_sequence_vjp(X, U_fwd, W_fwd, dS_fwd, dS_T_fwd, **fwd, activation=activation)
+    d_bwd = rnn_sequence_vjp(X_bwd, U_bwd, W_bwd, dS_bwd, dS_T_bwd, **bwd, activation=activation)
+    dX = d_fwd.pop("dX") + reverse_valid(d_bwd.pop("dX"), lengths)
+    return {"dX": dX} | suffixed(d_fwd, "fwd") | suffixed(d_bwd, "bwd")
+
+
+def gru_bidirectional(
+    X: Array,  # (T, B, I)
+    W_z_fwd: Array,  # (H, H + I)
+    W_r_fwd: Array,  # (H, H + I)
+    W_fwd: Array,  # (H, H + I)
+    W_z_bwd: Array,  # (H, H + I)
+    W_r_bwd: Array,  # (H, H + I)
+    W_bwd: Array,  # (H, H + I)
+    *,
+    h_0_fwd: Array | None = None,  # (B, H)
+    b_z_fwd: Array | None = None,  # (H,)
+    b_r_fwd: Array | None = None,  # (H,)
+    b_fwd: Array | None = None,  # (H,)
+    h_0_bwd: Array | None = None,  # (B, H)
+    b_z_bwd: Array | None = None,  # (H,)
+    b_r_bwd: Array | None = None,  # (H,)
+    b_bwd: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array]:
+    """h (T, B, 2 H), the states of both directions, and the last valid ones of each."""
+    fwd = {"h_0": h_0_fwd, "b_z": b_z_fwd, "b_r": b_r_fwd, "b": b_fwd, "lengths": lengths}
+    bwd = {"h_0": h_0_bwd, "b_z": b_z_bwd, "b_r": b_r_bwd, "b": b_bwd, "lengths": lengths}
+    h_fwd, h_T_fwd = gru_sequence(X, W_z_fwd, W_r_fwd, W_fwd, **fwd)
+    X_bwd = reverse_valid(X, lengths)
+    h_bwd, h_T_bwd = gru_sequence(X_bwd, W_z_bwd, W_r_bwd, W_bwd, **bwd)
+    h = np.concatenate([h_fwd, reverse_valid(h_bwd, lengths)], axis=-1)
+    return h, h_T_fwd, h_T_bwd
+
+
+def gru_bidirectional_vjp(
+    X: Array,
+    W_z_fwd: Array,
+    W_r_fwd: Array,
+    W_fwd: Array,
+    W_z_bwd: Array,
+    W_r_bwd: Array,
+    W_bwd: Array,
+    dh: Array,  # (T, B, 2 * H)
+    dh_T_fwd: Array,  # (B, H)
+    dh_T_bwd: Array,  # (B, H)
+    *,
+    h_0_fwd: Array | None = None,
+    b_z_fwd: Array | None = None,
+    b_r_fwd: Array | None = None,
+    b_fwd: Array | None = None,
+    h_0_bwd: Array | None = None,
+    b_z_bwd: Array | None = None,
+    b_r_bwd: Array | None = None,
+    b_bwd: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """Each direction's VJP on its half of dh, backwards what runs backward; the two dX add."""
+    X, dh = np.asarray(X), np.asarray(dh)
+    H = len(W_fwd)
+    fwd = {"h_0": h_0_fwd, "b_z": b_z_fwd, "b_r": b_r_fwd, "b": b_fwd, "lengths": lengths}
+    bwd = {"h_0": h_0_bwd, "b_z": b_z_bwd, "b_r": b_r_bwd, "b": b_bwd, "lengths": lengths}
+    dh_fwd, dh_bwd = dh[..., :H], reverse_valid(dh[..., H:], lengths)
+    X_bwd = reverse_valid(X, lengths)
+    d_fwd = gru_sequence_vjp(X, W_z_fwd, W_r_fwd, W_fwd, dh_fwd, dh_T_fwd, **fwd)
+    d_bwd = gru_sequence_vjp(X_bwd, W_z_bwd, W_r_bwd, W_bwd, dh_bwd, dh_T_bwd, **bwd)
+    dX = d_fwd.pop("dX") + reverse_valid(d_bwd.pop("dX"), lengths)
+    return {"dX": dX} | suffixed(d_fwd, "fwd") | suffixed(d_bwd, "bwd")
+
+
+def lstm_bidirectional(
+    X: Array,  # (T, B, I)
+    W_i_fwd: Array,  # (H, H + I)
+    W_f_fwd: Array,  # (H, H + I)
+    W_g_fwd: Array,  # (H, H + I)
+    W_o_fwd: Array,  # (H, H + I)
+    W_i_bwd: Array,  # (H, H + I)
+    W_f_bwd: Array,  # (H, H + I)
+    W_g_bwd: Array,  # (H, H + I)
+    W_o_bwd: Array,  # (H, H + I)
+    *,
+    h_0_fwd: Array | None = None,  # (B, H)
+    c_0_fwd: Array | None = None,  # (B, H)
+    b_i_fwd: Array | None = None,  # (H,)
+    b_f_fwd: Array | None = None,  # (H,)
+    b_g_fwd: Array | None = None,  # (H,)
+    b_o_fwd: Array | None = None,  # (H,)
+    h_0_bwd: Array | None = None,  # (B, H)
+    c_0_bwd: Array | None = None,  # (B, H)
+    b_i_bwd: Array | None = None,  # (H,)
+    b_f_bwd: Array | None = None,  # (H,)
+    b_g_bwd: Array | None = None,  # (H,)
+    b_o_bwd: Array | None = None,  # (H,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array, Array, Array]:
+    """h (T, B, 2 H), the states of both directions, and the last valid ones of each."""
+    fwd = {
+        "h_0": h_0_fwd,
+        "c_0": c_0_fwd,
+        "b_i": b_i_fwd,
+        "b_f": b_f_fwd,
+        "b_g": b_g_fwd,
+        "b_o": b_o_fwd,
+        "lengths": lengths,
+    }
+    bwd = {
+        "h_0": h_0_bwd,
+        "c_0": c_0_bwd,
+        "b_i": b_i_bwd,
+        "b_f": b_f_bwd,
+        "b_g": b_g_bwd,
+        "b_o": b_o_bwd,
+        "lengths": lengths,
+    }
+    h_fwd, h_T_fwd, c_T_fwd = lstm_sequence(X, W_i_fwd, W_f_fwd, W_g_fwd, W_o_fwd, **fwd)
+    X_bwd = reverse_valid(X, lengths)
+    h_bwd, h_T_bwd, c_T_bwd = lstm_sequence(X_bwd, W_i_bwd, W_f_bwd, W_g_bwd, W_o_bwd, **bwd)
+    h = np.concatenate([h_fwd, reverse_valid(h_bwd, lengths)], axis=-1)
+    return h, h_T_fwd, c_T_fwd, h_T_bwd, c_T_bwd
+
+
+def lstm_bidirectional_vjp(
+    X: Array,
+    W_i_fwd: Array,
+    W_f_fwd: Array,
+    W_g_fwd: Array,
+    W_o_fwd: Array,
+    W_i_bwd: Array,
+    W_f_bwd: Array,
+    W_g_bwd: Array,
+    W_o_bwd: Array,
+    dh: Array,  # (T, B, 2 * H)
+    dh_T_fwd: Array,  # (B, H)
+    dc_T_fwd: Array,  # (B, H)
+    dh_T_bwd: Array,  # (B, H)
+    dc_T_bwd: Array,  # (B, H)
+    *,
+    h_0_fwd: Array | None = None,
+    c_0_fwd: Array | None = None,
+    b_i_fwd: Array | None = None,
+    b_f_fwd: Array | None = None,
+    b_g_fwd: Array | None = None,
+    b_o_fwd: Array | None = None,
+    h_0_bwd: Array | None = None,
+    c_0_bwd: Array | None = None,
+    b_i_bwd: Array | None = None,
+    b_f_bwd: Array | None = None,
+    b_g_bwd: Array | None = None,
+    b_o_bwd: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """Each direction's VJP on its half of dh, backwards what runs backward; the two dX add."""
+    X, dh = np.asarray(X), np.asarray(dh)
+    H = len(W_o_fwd)
+    fwd = {
+        "h_0": h_0_fwd,
+        "c_0": c_0_fwd,
+        "b_i": b_i_fwd,
+        "b_f": b_f_fwd,
+        "b_g": b_g_fwd,
+        "b_o": b_o_fwd,
+        "lengths": lengths,
+    }
+    bwd = {
+        "h_0": h_0_bwd,
+        "c_0": c_0_bwd,
+        "b_i": b_i_bwd,
+        "b_f": b_f_bwd,
+        "b_g": b_g_bwd,
+        "b_o": b_o_bwd,
+        "lengths": lengths,
+    }
+    dh_fwd, dh_bwd = dh[..., :H], reverse_valid(dh[..., H:], lengths)
+    X_bwd = reverse_valid(X, lengths)
+    d_fwd = lstm_sequence_vjp(
+        X, W_i_fwd, W_f_fwd, W_g_fwd, W_o_fwd, dh_fwd, dh_T_fwd, dc_T_fwd, **fwd
+    )
+    d_bwd = lstm_sequence_vjp(
+        X_bwd, W_i_bwd, W_f_bwd, W_g_bwd, W_o_bwd, dh_bwd, dh_T_bwd, dc_T_bwd, **bwd
+    )
+    dX = d_fwd.pop("dX") + reverse_valid(d_bwd.pop("dX"), lengths)
+    return {"dX": dX} | suffixed(d_fwd, "fwd") | suffixed(d_bwd, "bwd")
+
+
+def rnn_stacked(
+    X: Array,  # (T, B, I)
+    U_1: Array,  # (H, I)
+    W_1: Array,  # (H, H)
+    U_2: Array,  # (K, H)
+    W_2: Array,  # (K, K)
+    *,
+    S_0_1: Array | None = None,  # (B, H)
+    b_1: Array | None = None,  # (H,)
+    S_0_2: Array | None = None,  # (B, K)
+    b_2: Array | None = None,  # (K,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+    activation: str = "tanh",
+) -> tuple[Array, Array, Array]:
+    """S (T, B, K), the states of the second layer, and the last valid ones of each."""
+    first = {"S_0": S_0_1, "b": b_1, "lengths": lengths}
+    second = {"S_0": S_0_2, "b": b_2, "lengths": lengths}
+    S_1, S_T_1 = rnn_sequence(X, U_1, W_1, **first, activation=activation)
+    S_2, S_T_2 = rnn_sequence(S_1, U_2, W_2, **second, activation=activation)
+    return S_2, S_T_1, S_T_2
+
+
+def rnn_stacked_vjp(
+    X: Array,
+    U_1: Array,
+    W_1: Array,
+    U_2: Array,
+    W_2: Array,
+    dS: Array,  # (T, B, K)
+    dS_T_1: Array,  # (B, H)
+    dS_T_2: Array,  # (B, K)
+    *,
+    S_0_1: Array | None = None,
+    b_1: Array | None = None,
+    S_0_2: Array | None = None,
+    b_2: Array | None = None,
+    lengths: Array | None = None,
+    activation: str = "tanh",
+) -> dict[str, Array]:
+    """The second layer's gradient of its input is the first layer's cotangent."""
+    first = {"S_0": S_0_1, "b": b_1, "lengths": lengths}
+    second = {"S_0": S_0_2, "b": b_2, "lengths": lengths}
+    S_1, _ = rnn_sequence(X, U_1, W_1, **first, activation=activation)
+    d_2 = rnn_sequence_vjp(S_1, U_2, W_2, dS, dS_T_2, **second, activation=activation)
+    dS_1 = d_2.pop("dX")
+    d_1 = rnn_sequence_vjp(X, U_1, W_1, dS_1, dS_T_1, **first, activation=activation)
+    return {"dX": d_1.pop("dX")} | suffixed(d_1, "1") | suffixed(d_2, "2")
+
+
+def gru_stacked(
+    X: Array,  # (T, B, I)
+    W_z_1: Array,  # (H, H + I)
+    W_r_1: Array,  # (H, H + I)
+    W_1: Array,  # (H, H + I)
+    W_z_2: Array,  # (K, K + H)
+    W_r_2: Array,  # (K, K + H)
+    W_2: Array,  # (K, K + H)
+    *,
+    h_0_1: Array | None = None,  # (B, H)
+    b_z_1: Array | None = None,  # (H,)
+    b_r_1: Array | None = None,  # (H,)
+    b_1: Array | None = None,  # (H,)
+    h_0_2: Array | None = None,  # (B, K)
+    b_z_2: Array | None = None,  # (K,)
+    b_r_2: Array | None = None,  # (K,)
+    b_2: Array | None = None,  # (K,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array]:
+    """h (T, B, K), the states of the second layer, and the last valid ones of each."""
+    first = {"h_0": h_0_1, "b_z": b_z_1, "b_r": b_r_1, "b": b_1, "lengths": lengths}
+    second = {"h_0": h_0_2, "b_z": b_z_2, "b_r": b_r_2, "b": b_2, "lengths": lengths}
+    h_1, h_T_1 = gru_sequence(X, W_z_1, W_r_1, W_1, **first)
+    h_2, h_T_2 = gru_sequence(h_1, W_z_2, W_r_2, W_2, **second)
+    return h_2, h_T_1, h_T_2
+
+
+def gru_stacked_vjp(
+    X: Array,
+    W_z_1: Array,
+    W_r_1: Array,
+    W_1: Array,
+    W_z_2: Array,
+    W_r_2: Array,
+    W_2: Array,
+    dh: Array,  # (T, B, K)
+    dh_T_1: Array,  # (B, H)
+    dh_T_2: Array,  # (B, K)
+    *,
+    h_0_1: Array | None = None,
+    b_z_1: Array | None = None,
+    b_r_1: Array | None = None,
+    b_1: Array | None = None,
+    h_0_2: Array | None = None,
+    b_z_2: Array | None = None,
+    b_r_2: Array | None = None,
+    b_2: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """The second layer's gradient of its input is the first layer's cotangent."""
+    first = {"h_0": h_0_1, "b_z": b_z_1, "b_r": b_r_1, "b": b_1, "lengths": lengths}
+    second = {"h_0": h_0_2, "b_z": b_z_2, "b_r": b_r_2, "b": b_2, "lengths": lengths}
+    h_1, _ = gru_sequence(X, W_z_1, W_r_1, W_1, **first)
+    d_2 = gru_sequence_vjp(h_1, W_z_2, W_r_2, W_2, dh, dh_T_2, **second)
+    dh_1 = d_2.pop("dX")
+    d_1 = gru_sequence_vjp(X, W_z_1, W_r_1, W_1, dh_1, dh_T_1, **first)
+    return {"dX": d_1.pop("dX")} | suffixed(d_1, "1") | suffixed(d_2, "2")
+
+
+def lstm_stacked(
+    X: Array,  # (T, B, I)
+    W_i_1: Array,  # (H, H + I)
+    W_f_1: Array,  # (H, H + I)
+    W_g_1: Array,  # (H, H + I)
+    W_o_1: Array,  # (H, H + I)
+    W_i_2: Array,  # (K, K + H)
+    W_f_2: Array,  # (K, K + H)
+    W_g_2: Array,  # (K, K + H)
+    W_o_2: Array,  # (K, K + H)
+    *,
+    h_0_1: Array | None = None,  # (B, H)
+    c_0_1: Array | None = None,  # (B, H)
+    b_i_1: Array | None = None,  # (H,)
+    b_f_1: Array | None = None,  # (H,)
+    b_g_1: Array | None = None,  # (H,)
+    b_o_1: Array | None = None,  # (H,)
+    h_0_2: Array | None = None,  # (B, K)
+    c_0_2: Array | None = None,  # (B, K)
+    b_i_2: Array | None = None,  # (K,)
+    b_f_2: Array | None = None,  # (K,)
+    b_g_2: Array | None = None,  # (K,)
+    b_o_2: Array | None = None,  # (K,)
+    lengths: Array | None = None,  # (B,), integers in 0 … T
+) -> tuple[Array, Array, Array, Array, Array]:
+    """h (T, B, K), the states of the second layer, and the last valid ones of each."""
+    first = {
+        "h_0": h_0_1,
+        "c_0": c_0_1,
+        "b_i": b_i_1,
+        "b_f": b_f_1,
+        "b_g": b_g_1,
+        "b_o": b_o_1,
+        "lengths": lengths,
+    }
+    second = {
+        "h_0": h_0_2,
+        "c_0": c_0_2,
+        "b_i": b_i_2,
+        "b_f": b_f_2,
+        "b_g": b_g_2,
+        "b_o": b_o_2,
+        "lengths": lengths,
+    }
+    h_1, h_T_1, c_T_1 = lstm_sequence(X, W_i_1, W_f_1, W_g_1, W_o_1, **first)
+    h_2, h_T_2, c_T_2 = lstm_sequence(h_1, W_i_2, W_f_2, W_g_2, W_o_2, **second)
+    return h_2, h_T_1, c_T_1, h_T_2, c_T_2
+
+
+def lstm_stacked_vjp(
+    X: Array,
+    W_i_1: Array,
+    W_f_1: Array,
+    W_g_1: Array,
+    W_o_1: Array,
+    W_i_2: Array,
+    W_f_2: Array,
+    W_g_2: Array,
+    W_o_2: Array,
+    dh: Array,  # (T, B, K)
+    dh_T_1: Array,  # (B, H)
+    dc_T_1: Array,  # (B, H)
+    dh_T_2: Array,  # (B, K)
+    dc_T_2: Array,  # (B, K)
+    *,
+    h_0_1: Array | None = None,
+    c_0_1: Array | None = None,
+    b_i_1: Array | None = None,
+    b_f_1: Array | None = None,
+    b_g_1: Array | None = None,
+    b_o_1: Array | None = None,
+    h_0_2: Array | None = None,
+    c_0_2: Array | None = None,
+    b_i_2: Array | None = None,
+    b_f_2: Array | None = None,
+    b_g_2: Array | None = None,
+    b_o_2: Array | None = None,
+    lengths: Array | None = None,
+) -> dict[str, Array]:
+    """The second layer's gradient of its input is the first layer's cotangent."""
+    first = {
+        "h_0": h_0_1,
+        "c_0": c_0_1,
+        "b_i": b_i_1,
+        "b_f": b_f_1,
+        "b_g": b_g_1,
+        "b_o": b_o_1,
+        "lengths": lengths,
+    }
+    second = {
+        "h_0": h_0_2,
+        "c_0": c_0_2,
+        "b_i": b_i_2,
+        "b_f": b_f_2,
+        "b_g": b_g_2,
+        "b_o": b_o_2,
+        "lengths": lengths,
+    }
+    h_1, _, _ = lstm_sequence(X, W_i_1, W_f_1, W_g_1, W_o_1, **first)
+    d_2 = lstm_sequence_vjp(h_1, W_i_2, W_f_2, W_g_2, W_o_2, dh, dh_T_2, dc_T_2, **second)
+    dh_1 = d_2.pop("dX")
+    d_1 = lstm_sequence_vjp(X, W_i_1, W_f_1, W_g_1, W_o_1, dh_1, dh_T_1, dc_T_1, **first)
+    return {"dX": d_1.pop("dX")} | suffixed(d_1, "1") | suffixed(d_2, "2")
