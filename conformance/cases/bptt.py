@@ -288,13 +288,13 @@ def deltas() -> list[Draft]:
         ),
         case(
             "no-time",
-            "T = 0",
+            "T = 0: errors of shapes (0, B, H) and (0, B, O)",
             backward("bptt_delta no-time", 0, 2, 3, 4),
             flags=("zero-length",),
         ),
         case(
             "no-batch",
-            "B = 0",
+            "B = 0: errors of shapes (T, 0, H) and (T, 0, O)",
             backward("bptt_delta no-batch", 4, 0, 3, 2),
             flags=("zero-length",),
         ),
@@ -453,7 +453,9 @@ def unfolded() -> list[Draft]:
             attributes=σ,
         ),
         Draft("bptt_unfolded", "no-start", "an absent S_0 that is not 0", bare),
-        Draft("bptt_unfolded", "no-time", "T = 0", empty, ("zero-length",)),
+        Draft(
+            "bptt_unfolded", "no-time", "T = 0: no weights and no states", empty, ("zero-length",)
+        ),
         Draft(
             "bptt_unfolded.vjp",
             "plain",
@@ -682,7 +684,13 @@ def updates() -> list[Draft]:
             draw("sgd_step three-axes g", 2, 3, 2),
             attributes={"eta": 1.0},
         ),
-        sgd("empty", "no elements", np.zeros((0, 3)), np.zeros((0, 3)), flags=("zero-length",)),
+        sgd(
+            "empty",
+            "a weight without elements: (0, 3)",
+            np.zeros((0, 3)),
+            np.zeros((0, 3)),
+            flags=("zero-length",),
+        ),
         sgd(
             "nan",
             "a NaN that reaches another weight, or is taken for 0",
@@ -991,7 +999,12 @@ def jacobians() -> list[Draft]:
             [[[1.0, np.nan]], [[3.0, 4.0]], [[-np.inf, 2.0]]],
             flags=("special",),
         ),
-        norms("empty", "no matrices", np.zeros((0, 3, 3)), flags=("zero-length",)),
+        norms(
+            "empty",
+            "no matrices: (0,), and no largest element to scale by",
+            np.zeros((0, 3, 3)),
+            flags=("zero-length",),
+        ),
         bound("plain", "one power too many or too few: n = 0 is 1", 0.9, 5),
         bound("growing", "a bound capped at 1", 1.25, 12),
         bound(

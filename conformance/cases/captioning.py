@@ -495,6 +495,19 @@ def hard() -> list[Draft]:
             ("isolated",),
             clauses=("captioning.index",),
         ),
+        Draft(
+            "captioning_hard",
+            "impossible-last",
+            "a sum of 3/4 whose last two locations have probability 0: u = 7/8 takes the second"
+            " of four",
+            {
+                **some("captioning_hard impossible-last", "a", B=1, L=4),
+                "alpha": np.array([[0.5, 0.25, 0.0, 0.0]]),
+                "u": np.array([0.875]),
+            },
+            ("isolated", "hand"),
+            clauses=("captioning.index",),
+        ),
         *both(
             "captioning_hard",
             "square",
@@ -837,7 +850,7 @@ def forwards() -> list[Draft]:
     """captioning_forward."""
     key = "captioning_forward"
     lengths = (3, 0, 5)
-    padded = beyond(whole(f"{key} lengths words", V, 5, 3), lengths, -100).astype(np.int64)
+    padded = beyond(whole(f"{key} lengths words", V, 5, 3), lengths, 1000).astype(np.int64)
     special = some(f"{key} special", FORWARD, B=3)
     special["a"][1, 2, 0] = np.nan
     same = whole(f"{key} repeated words", 2, 5, B)
@@ -873,7 +886,7 @@ def forwards() -> list[Draft]:
         *both(
             key,
             "lengths",
-            "lengths 3, 0, 5 and -100 in the padding, which no embedding has: results are 0 there",
+            "lengths 3, 0, 5 and 1000 in the padding, which no embedding has: results are 0 there",
             "dlogits and dalpha in the padding do not count",
             {"words": padded, "lengths": np.array(lengths)}
             | some(f"{key} lengths", FORWARD + " b_y b_beta", B=3),
@@ -1177,6 +1190,19 @@ def hard_gradients() -> list[Draft]:
             "a score of -inf: 0 log 0 is 0, the location receives nothing",
             barred,
             ("special",),
+            attributes=entropy,
+        ),
+        Draft(
+            key,
+            "excluded-others",
+            "every score but one -inf: the draw is certain, its entropy 0, and all gradients 0",
+            {
+                "e": np.array([[[-np.inf, 0.5, -np.inf]], [[2.5, -np.inf, -np.inf]]]),
+                "index": np.array([[1], [0]]),
+                "log_p": np.array([-3.0]),
+                "baseline": np.array([1.5]),
+            },
+            ("special", "hand"),
             attributes=entropy,
         ),
         Draft(

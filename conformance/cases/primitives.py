@@ -1045,7 +1045,7 @@ def words() -> list[Draft]:
             moved(5, 3),
             **exact,
         ),
-        case("embedding", "no-words", "(0, D)", np.zeros(0), E, flags=("zero-length",)),
+        case("embedding", "no-words", "no words: (0, D)", np.zeros(0), E, flags=("zero-length",)),
         case(
             "embedding.vjp",
             "repeated",
