@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -137,7 +137,7 @@ def distance(vector: Vector, got: Outputs, candidate: Outputs) -> float:
     return worst
 
 
-def diagnose(failing: list[tuple[Vector, Outputs]]) -> list[Diagnosis]:
+def diagnose(failing: Sequence[tuple[Vector, Outputs]]) -> list[Diagnosis]:
     """The best explanation for each topic that has failing cases with outputs, if there is one.
 
     A candidate must explain more than half of the cases tried to within K sigma. Forward cases go
@@ -155,7 +155,7 @@ def diagnose(failing: list[tuple[Vector, Outputs]]) -> list[Diagnosis]:
     return found
 
 
-def best_of(topic: str, cases: list[tuple[Vector, Outputs]]) -> Diagnosis | None:
+def best_of(topic: str, cases: Sequence[tuple[Vector, Outputs]]) -> Diagnosis | None:
     """The candidate with the most cases explained, then the smallest distance."""
     ranked: list[tuple[int, float, Diagnosis]] = []
 

@@ -6,7 +6,10 @@ from nnspec.conformance.suite import SHORT_DTYPES, Vector
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "primitives": ("primitives",),
-    "recurrent": ("rnn", "gru"),
+    "recurrent": ("rnn", "gru", "lstm"),
+    "training": ("bptt", "gan"),
+    "attention": ("attention", "translation", "transformer"),
+    "vision": ("glimpse", "captioning"),
 }
 
 

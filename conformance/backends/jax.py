@@ -1,5 +1,6 @@
-"""jax.nn and jax.numpy: activations, dense layers, attention; VJPs by jax.vjp of the same forward."""
+"""jax.nn and jax.numpy: activations, dense layers, attention; VJPs by jax.vjp of the forward."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -139,10 +140,21 @@ def _attention(
     lengths: Tensor = None,
     causal: bool = False,
 ) -> Tensor:
-    keep = _keep(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
-    # its order is (B, L, N, K)
-    q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
-    return jax.nn.dot_product_attention(q, k, v, mask=keep).swapaxes(1, 2)
+    return _look(q, k, v, _keep(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
+
+
+def _look(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, scale: float | None = None) -> Tensor:
+    """jax.nn.dot_product_attention, which wants keys and values of one size: columns of 0 fill up.
+
+    Its order is (B, L, N, K), ours is (B, N, L, K).
+    """
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    columns, J = max(q.shape[-1], v.shape[-1]), v.shape[-1]
+    q, k, v = (
+        jnp.pad(x.swapaxes(1, 2), [(0, 0)] * 3 + [(0, columns - x.shape[-1])]) for x in (q, k, v)
+    )
+    y = jax.nn.dot_product_attention(q, k, v, mask=keep, scale=scale)
+    return y[..., :J].swapaxes(1, 2)
 
 
 def _attention_weights(q: Tensor, k: Tensor, **options: Any) -> Tensor:
@@ -155,11 +167,10 @@ def _attention_weights(q: Tensor, k: Tensor, **options: Any) -> Tensor:
 
 def _translation_attention(h_d: Tensor, h_e: Tensor, lengths: Tensor = None) -> Tensor:
     T, B, _ = h_e.shape
-    q, k = (h.swapaxes(0, 1)[:, :, None] for h in (h_d, h_e))
-    rows = jnp.broadcast_to(jnp.eye(T, dtype=h_e.dtype)[:, None], (B, T, 1, T))
-    keep = _keep(None, lengths, False, (B, 1, len(h_d), T))
-    a = jax.nn.dot_product_attention(q, k, rows, mask=keep, scale=1.0)
-    return a[:, :, 0].transpose(1, 2, 0)
+    q, k = (h.swapaxes(0, 1)[:, None] for h in (h_d, h_e))
+    rows = jnp.broadcast_to(jnp.eye(T, dtype=h_e.dtype), (B, 1, T, T))
+    a = _look(q, k, rows, _keep(None, lengths, False, (B, 1, len(h_d), T)), scale=1.0)
+    return a[:, 0].transpose(1, 2, 0)
 
 
 # generative adversarial networks

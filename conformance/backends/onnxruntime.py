@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
-from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from nnspec.conformance.backends import Unsupported
 from nnspec.conformance.backends.conventions import FORMS, pack
 from nnspec.reference.array import Array
+from nnspec.spec.loader import spec
 
 INSTALL = "pip install 'nnspec[onnxruntime]'"
 VERSION = f"onnxruntime {onnxruntime.__version__}"
@@ -26,10 +27,15 @@ DTYPES = ("float32", "float64")
 
 # the newest that onnxruntime 1.20, the oldest that we take, reads
 OPSET, IR_VERSION = 21, 10
+# where Attention is, which onnxruntime has since 1.23
+ATTENTION_OPSET, ATTENTION_IR_VERSION = 23, 11
 ACTIVATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "identity": "Identity"}
 
 # what it says of a kernel that it lacks
-NO_KERNEL = re.compile(r"Could not find an implementation for \S+|\w+ operator does not support .*")
+NO_KERNEL = re.compile(
+    r"Could not find an implementation for \S+|\w+ operator does not support .*"
+    r"|ONNX Runtime only \*guarantees\* support .*"
+)
 
 
 class Node(NamedTuple):
@@ -48,12 +54,15 @@ def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> Node:
 
 @functools.lru_cache(maxsize=1024)
 def _session(
-    nodes: tuple[Node, ...], inputs: tuple[tuple[str, str, int], ...], outputs: tuple[str, ...]
+    nodes: tuple[Node, ...],
+    inputs: tuple[tuple[str, str, int], ...],
+    outputs: tuple[str, ...],
 ) -> Any:
     """A session for a graph; inputs are (name, dtype, rank)."""
     known = {name for name, _, _ in inputs} | {name for n in nodes for name in n.outputs}
-    floating = helper.np_dtype_to_tensor_dtype(
-        np.dtype(next(dtype for _, dtype, _ in inputs if dtype.startswith("float")))
+    attending = any(n.operator == "Attention" for n in nodes)
+    opset, ir_version = (
+        (ATTENTION_OPSET, ATTENTION_IR_VERSION) if attending else (OPSET, IR_VERSION)
     )
     graph = helper.make_graph(
         [
@@ -72,10 +81,10 @@ def _session(
             )
             for name, dtype, rank in inputs
         ],
-        [helper.make_tensor_value_info(name, floating, None) for name in outputs],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
     )
     model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -98,13 +107,13 @@ def _run(nodes: Sequence[Node], outputs: str, **feeds: Array | None) -> list[Arr
     try:
         session = _session(tuple(nodes), inputs, tuple(outputs.split()))
         results: list[Array] = session.run(outputs.split(), given)
-    except (NoKernel, RuntimeException) as error:
+    except (NoKernel, RuntimeException, Fail) as error:
         # "Could not find an implementation for RNN(14) node with name ''" where a session is made;
         # the GRU is refused when it runs: "GRU operator does not support double yet"
         reason = NO_KERNEL.search(str(error))
         if reason is None:
             raise
-        dtype = next(dtype for _, dtype, _ in inputs if dtype.startswith("float"))
+        dtype = next((dtype for _, dtype, _ in inputs if dtype.startswith("float")), "int64")
         raise Unsupported(f"onnxruntime in {dtype}: {reason[0].rstrip('.')}.") from None
     return results
 
@@ -135,6 +144,44 @@ def relu(x: Array) -> Array:
 def softmax(x: Array, axis: int = -1) -> Array:
     """Softmax."""
     return _run([node("Softmax", "x", "y", axis=axis)], "y", x=x)[0]
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """LogSoftmax."""
+    return _run([node("LogSoftmax", "x", "y", axis=axis)], "y", x=x)[0]
+
+
+def cross_entropy(logits: Array, targets: Array) -> Array:
+    """SoftmaxCrossEntropyLoss."""
+    nodes = [node("SoftmaxCrossEntropyLoss", "logits targets", "loss", reduction="mean")]
+    return _run(nodes, "loss", logits=logits, targets=targets)[0]
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
+    """LayerNormalization."""
+    nodes = [node("LayerNormalization", "x gamma beta", "y", axis=-1, epsilon=eps)]
+    return _run(nodes, "y", x=x, gamma=gamma, beta=beta)[0]
+
+
+def one_hot(index: Array, size: int = 2500) -> Array:
+    """OneHot."""
+    nodes = [
+        node("Constant", "", "depth", value_int=size),
+        node("Constant", "", "values", value_ints=(0, 1)),
+        node("OneHot", "index depth values", "y", axis=-1),
+    ]
+    return _run(nodes, "y", index=index)[0]
+
+
+def one_hot_product(index: Array, U: Array) -> Array:
+    """Gather along the columns."""
+    nodes = [node("Gather", "U index", "columns", axis=1), node("Transpose", "columns", "a")]
+    return _run(nodes, "a", index=index, U=U)[0]
+
+
+def embedding(index: Array, E: Array) -> Array:
+    """Gather."""
+    return _run([node("Gather", "E index", "y", axis=0)], "y", index=index, E=E)[0]
 
 
 def _dense(x: str, W: str, b: str, y: str, activation: str = "identity") -> list[Node]:
@@ -171,13 +218,21 @@ def mlp(
     return _run(nodes, "y", x=x, W_1=W_1, W_2=W_2, W_3=W_3, b_1=b_1, b_2=b_2, b_3=b_3)[0]
 
 
+def _rows(x: str, W: str, y: str, b: str = "") -> list[Node]:
+    """MatMul with Wᵀ, and Add where there is a bias b: what Gemm is for more axes than two."""
+    product = f"{y}.product" if b else y
+    nodes = [node("Transpose", W, f"{y}.{W}.T"), node("MatMul", f"{x} {y}.{W}.T", product)]
+    return [*nodes, node("Add", f"{product} {b}", y)] if b else nodes
+
+
 # recurrent operators
 
 
 def _packed(form: str, weights: Mapping[str, Array | None], prefix: str = "") -> dict[str, Array]:
     """The feeds W, R and B of an ONNX operator, from the deck's weights."""
     given = {name: array for name, array in weights.items() if array is not None}
-    zeros = np.zeros(len(given["W"]), dtype=given["W"].dtype)
+    first = next(iter(given.values()))
+    zeros = np.zeros(len(first), dtype=first.dtype)
     arrays: dict[str, Array] = pack(FORMS[form], given, zeros)
     return {f"{prefix}{name}": array for name, array in arrays.items()}
 
@@ -459,14 +514,406 @@ def gru_reset_after_sequence(
     return _gru("onnx.GRU reset after", X, h_0, lengths, **weights)
 
 
+def _lstm(
+    form: str,
+    X: Array,
+    h_0: Array | None,
+    c_0: Array | None,
+    lengths: Array | None,
+    **weights: Array | None,
+) -> tuple[Array, Array, Array]:
+    hidden = len(np.asarray(weights["W_i"]))
+    nodes = [
+        node("LSTM", "X W R B lengths h_0 c_0 P", "states final cell", hidden_size=hidden),
+    ]
+    feeds = _packed(form, weights)
+    feeds |= {"X": X, "h_0": _leading(h_0), "c_0": _leading(c_0), "lengths": _int32(lengths)}
+    states, final, cell = _run(nodes, "states final cell", **feeds)
+    return states[:, 0], final[0], cell[0]
+
+
+def lstm_step(
+    x: Array, h_prev: Array, c_prev: Array, **weights: Array | None
+) -> tuple[Array, Array]:
+    """LSTM over one step."""
+    return _lstm("onnx.LSTM", x[np.newaxis], h_prev, c_prev, None, **weights)[1:]
+
+
+def lstm_sequence(
+    X: Array,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    lengths: Array | None = None,
+    **weights: Array | None,
+) -> tuple[Array, Array, Array]:
+    """LSTM."""
+    return _lstm("onnx.LSTM", X, h_0, c_0, lengths, **weights)
+
+
+def lstm_peephole_step(
+    x: Array, h_prev: Array, c_prev: Array, **weights: Array | None
+) -> tuple[Array, Array]:
+    """LSTM with peepholes over one step."""
+    return _lstm("onnx.LSTM peephole", x[np.newaxis], h_prev, c_prev, None, **weights)[1:]
+
+
+def lstm_peephole_sequence(
+    X: Array,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    lengths: Array | None = None,
+    **weights: Array | None,
+) -> tuple[Array, Array, Array]:
+    """LSTM with peepholes."""
+    return _lstm("onnx.LSTM peephole", X, h_0, c_0, lengths, **weights)
+
+
+def _sides(
+    operator: str, X: Array, names: tuple[str, str], arguments: Mapping[str, Array | None]
+) -> list[dict[str, Array]]:
+    """The feeds of both directions, or of both layers, each with an axis of directions.
+
+    Where one has biases or an initial state, the other has them too: 0.
+    """
+    form = FORMS[f"onnx.{operator}"]
+    state_names = {"S_0": "h_0", "h_0": "h_0", "c_0": "c_0"}
+    sides = [
+        {
+            n.removesuffix(name): a
+            for n, a in arguments.items()
+            if n.endswith(name) and a is not None
+        }
+        for name in names
+    ]
+    biased = any(n.startswith("b") for side in sides for n in side)
+    given = {state_names[n] for side in sides for n in side if n in state_names}
+    found = []
+    for side in sides:
+        states = {state_names[n]: a for n, a in side.items() if n in state_names}
+        weights = {n: a for n, a in side.items() if n not in state_names}
+        zeros = np.zeros(len(next(iter(weights.values()))), dtype=X.dtype)
+        if biased:
+            weights.setdefault(form.arrays["B"][0].removeprefix("-"), zeros)
+        nothing = np.zeros((X.shape[1], len(zeros)), dtype=X.dtype)
+        feeds = pack(form, weights, zeros)
+        found.append(feeds | {n: states.get(n, nothing)[np.newaxis] for n in given})
+    return found
+
+
+def _outputs_of(operator: str) -> list[str]:
+    return ["final", "cell"] if operator == "LSTM" else ["final"]
+
+
+def _bidirectional(
+    operator: str,
+    X: Array,
+    arguments: Mapping[str, Array | None],
+    lengths: Array | None,
+    **attributes: Any,
+) -> tuple[Array, ...]:
+    forward, backward = _sides(operator, X, ("_fwd", "_bwd"), arguments)
+    feeds: dict[str, Any] = {n: np.concatenate([forward[n], backward[n]]) for n in forward}
+    ends = _outputs_of(operator)
+    names = "X W R B lengths h_0" + (" c_0" if operator == "LSTM" else "")
+    outputs = " ".join(["states", *ends])
+    hidden = feeds["R"].shape[-1]
+    options = {"direction": "bidirectional", "hidden_size": hidden, **attributes}
+    states, *finals = _run(
+        [node(operator, names, outputs, **options)],
+        outputs,
+        X=X,
+        lengths=_int32(lengths),
+        **feeds,
+    )
+    T, _, B, _ = states.shape
+    both = states.swapaxes(1, 2).reshape(T, B, 2 * hidden)
+    return both, *(final[d] for d in (0, 1) for final in finals)
+
+
+def _stacked(
+    operator: str,
+    X: Array,
+    arguments: Mapping[str, Array | None],
+    lengths: Array | None,
+    **attributes: Any,
+) -> tuple[Array, ...]:
+    """Two nodes, the states of the first the input of the second."""
+    feeds: dict[str, Any] = {"X": X, "lengths": _int32(lengths)}
+    nodes, outputs = [], []
+    ends = _outputs_of(operator)
+    for layer, side in enumerate(_sides(operator, X, ("_1", "_2"), arguments), start=1):
+        feeds |= {f"{name}_{layer}": array for name, array in side.items()}
+        inputs = [f"W_{layer}", f"R_{layer}", f"B_{layer}", "lengths", f"h_0_{layer}"]
+        inputs += [f"c_0_{layer}"] if operator == "LSTM" else []
+        made = [f"{name}_{layer}" for name in ("states", *ends)]
+        before = "X" if layer == 1 else "between"
+        options = {"hidden_size": side["R"].shape[-1], **attributes}
+        nodes.append(node(operator, " ".join([before, *inputs]), " ".join(made), **options))
+        nodes += _squeeze("states_1", "between", 1) if layer == 1 else []
+        outputs += made[1:]
+    states, *finals = _run(nodes, " ".join(["states_2", *outputs]), **feeds)
+    return states[:, 0], *(final[0] for final in finals)
+
+
+def rnn_bidirectional(
+    X: Array, lengths: Array | None = None, activation: str = "tanh", **arguments: Array | None
+) -> tuple[Array, ...]:
+    """RNN, bidirectional."""
+    activations = (ACTIVATIONS[activation],) * 2
+    return _bidirectional("RNN", X, arguments, lengths, activations=activations)
+
+
+def gru_bidirectional(
+    X: Array, lengths: Array | None = None, **arguments: Array | None
+) -> tuple[Array, ...]:
+    """GRU, bidirectional, linear_before_reset = 0."""
+    return _bidirectional("GRU", X, arguments, lengths, **FORMS["onnx.GRU"].attributes)
+
+
+def lstm_bidirectional(
+    X: Array, lengths: Array | None = None, **arguments: Array | None
+) -> tuple[Array, ...]:
+    """LSTM, bidirectional."""
+    return _bidirectional("LSTM", X, arguments, lengths)
+
+
+def rnn_stacked(
+    X: Array, lengths: Array | None = None, activation: str = "tanh", **arguments: Array | None
+) -> tuple[Array, ...]:
+    """Two RNN nodes."""
+    return _stacked("RNN", X, arguments, lengths, activations=(ACTIVATIONS[activation],))
+
+
+def gru_stacked(
+    X: Array, lengths: Array | None = None, **arguments: Array | None
+) -> tuple[Array, ...]:
+    """Two GRU nodes, linear_before_reset = 0."""
+    return _stacked("GRU", X, arguments, lengths, **FORMS["onnx.GRU"].attributes)
+
+
+def lstm_stacked(
+    X: Array, lengths: Array | None = None, **arguments: Array | None
+) -> tuple[Array, ...]:
+    """Two LSTM nodes."""
+    return _stacked("LSTM", X, arguments, lengths)
+
+
+def bptt_forward(
+    X: Array,
+    U: Array,
+    W: Array,
+    V: Array,
+    S_0: Array | None = None,
+    activation: str = "tanh",
+) -> tuple[Array, Array]:
+    """RNN, then MatMul and Tanh on every state."""
+    nodes = [
+        *_rnn("X", "S_0", len(W), activation),
+        *_squeeze("states", "S", 1),
+        *_outputs("S", "O", False),
+    ]
+    feeds = _packed("onnx.RNN", {"U": U, "W": W})
+    S, O = _run(nodes, "S O", X=X, V=V, S_0=_leading(S_0), **feeds)
+    return S, O
+
+
+def glimpse_core(g: Array, h_prev: Array, U: Array, W: Array, b_h: Array | None = None) -> Array:
+    """RNN over one step, with Relu."""
+    return rnn_unrolled(g[np.newaxis], U, W, S_0=h_prev, b=b_h, activation="relu")
+
+
+def frobenius_norm(A: Array) -> Array:
+    """ReduceL2 over the last two axes."""
+    nodes = [
+        node("Constant", "", "axes", value_ints=(-2, -1)),
+        node("ReduceL2", "A axes", "norm", keepdims=0),
+    ]
+    return _run(nodes, "norm", A=A)[0]
+
+
+# attention and the Transformer
+
+
+def _keep(
+    mask: Array | None, lengths: Array | None, causal: bool, shape: tuple[int, ...]
+) -> Array | None:
+    """Which keys each query may see (B, N, L, S); None where it is all of them."""
+    L, S = shape[2:]
+    keep = np.ones(shape, dtype=bool)
+    if mask is not None:
+        keep = keep & mask
+    if lengths is not None:
+        keep = keep & (np.arange(S) < lengths[:, None, None, None])
+    if causal:
+        # is_causal begins at the first key, ours ends at the last one
+        keep = keep & np.tri(L, S, S - L, dtype=bool)
+    return None if mask is None and lengths is None and not causal else keep
+
+
+def scaled_dot_product_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    lengths: Array | None = None,
+    causal: bool = False,
+) -> Array:
+    """Attention."""
+    keep = _keep(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
+    return _run([node("Attention", "q k v keep", "y")], "y", q=q, k=k, v=v, keep=keep)[0]
+
+
+def attention_weights(
+    q: Array,
+    k: Array,
+    mask: Array | None = None,
+    lengths: Array | None = None,
+    causal: bool = False,
+) -> Array:
+    """Attention's fourth output, the weights after the softmax."""
+    keep = _keep(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
+    # "" is an output that is not asked for
+    nodes = [Node("Attention", ("q", "k", "k", "keep"), ("y", "", "", "p"), (WEIGHTS,))]
+    return _run(nodes, "p", q=q, k=k, keep=keep)[0]
+
+
+WEIGHTS = ("qk_matmul_output_mode", 3)
+
+
+def translation_attention(h_d: Array, h_e: Array, lengths: Array | None = None) -> Array:
+    """Attention's weights, with scores that are not scaled."""
+    q, k = (h.swapaxes(0, 1)[:, np.newaxis] for h in (h_d, h_e))
+    keep = _keep(None, lengths, False, (len(q), 1, len(h_d), len(h_e)))
+    attributes = (("scale", 1.0), WEIGHTS)
+    nodes = [Node("Attention", ("q", "k", "k", "keep"), ("y", "", "", "p"), attributes)]
+    a: Array = _run(nodes, "p", q=q, k=k, keep=keep)[0][:, 0].transpose(1, 2, 0)
+    return a
+
+
+def translation_attentional_state(
+    c: Array, h: Array, W_c: Array, b_c: Array | None = None
+) -> Array:
+    """Concat, Gemm and Tanh."""
+    nodes = [node("Concat", "c h", "ch", axis=-1), *_dense("ch", "W_c", "b_c", "y", "tanh")]
+    return _run(nodes, "y", c=c, h=h, W_c=W_c, b_c=b_c)[0]
+
+
+def _heads(
+    q: str, kv: str, y: str, side: str, keep: str, heads: int, given: Mapping[str, Array | None]
+) -> list[Node]:
+    """Projections by MatMul around an Attention that splits the heads and joins them."""
+    nodes = []
+    for name, x in (("q", q), ("k", kv), ("v", kv if kv != "k" else "v")):
+        bias = f"{side}b_{name}" if given.get(f"{side}b_{name}") is not None else ""
+        nodes += _rows(x, f"{side}W_{name}", f"{y}.{name}", bias)
+    bias = f"{side}b_o" if given.get(f"{side}b_o") is not None else ""
+    options = {"q_num_heads": heads, "kv_num_heads": heads}
+    nodes.append(node("Attention", f"{y}.q {y}.k {y}.v {keep}", f"{y}.heads", **options))
+    return nodes + _rows(f"{y}.heads", f"{side}W_o", y, bias)
+
+
+def multi_head_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    lengths: Array | None = None,
+    heads: int = 1,
+    causal: bool = False,
+    **weights: Array | None,
+) -> Array:
+    """MatMul and Add, Attention, MatMul and Add."""
+    keep = _keep(mask, lengths, causal, (len(q), heads, q.shape[1], k.shape[1]))
+    nodes = _heads("q", "k", "y", "", "keep", heads, weights)
+    return _run(nodes, "y", q=q, k=k, v=v, keep=keep, **weights)[0]
+
+
+def _feed(x: str, y: str, given: Mapping[str, Array | None]) -> list[Node]:
+    b_1, b_2 = (name if given.get(name) is not None else "" for name in ("b_1", "b_2"))
+    return [
+        *_rows(x, "W_1", f"{y}.sum", b_1),
+        node("Relu", f"{y}.sum", f"{y}.hidden"),
+        *_rows(f"{y}.hidden", "W_2", y, b_2),
+    ]
+
+
+def feed_forward(
+    x: Array, W_1: Array, W_2: Array, b_1: Array | None = None, b_2: Array | None = None
+) -> Array:
+    """MatMul, Add and Relu, MatMul and Add."""
+    feeds = {"W_1": W_1, "W_2": W_2, "b_1": b_1, "b_2": b_2}
+    return _run(_feed("x", "y", feeds), "y", x=x, **feeds)[0]
+
+
+# multi-layer perceptrons by their names elsewhere
+
+
+def glimpse_action(h: Array, W_a: Array, b_a: Array | None = None) -> Array:
+    """Gemm and Softmax."""
+    nodes = [node("Gemm", "h W_a b_a", "a", transB=1), node("Softmax", "a", "p", axis=-1)]
+    return _run(nodes, "p", h=h, W_a=W_a, b_a=b_a)[0]
+
+
+def gan_generator(
+    z: Array,
+    W_G1: Array,
+    W_G2: Array,
+    b_G1: Array | None = None,
+    b_G2: Array | None = None,
+    activation: str = "relu",
+    output_activation: str = "identity",
+) -> Array:
+    """Gemm and an activation, twice."""
+    kinds = {"activation": activation, "output_activation": output_activation}
+    return mlp(z, W_G1, W_G2, b_1=b_G1, b_2=b_G2, **kinds)
+
+
+def gan_discriminator(
+    x: Array,
+    W_D1: Array,
+    W_D2: Array,
+    b_D1: Array | None = None,
+    b_D2: Array | None = None,
+    activation: str = "relu",
+) -> tuple[Array, Array]:
+    """Gemm and an activation, Gemm, and Sigmoid."""
+    nodes = [
+        *_dense("x", "W_D1", "b_D1", "hidden", activation),
+        *_dense("hidden", "W_D2", "b_D2", "column"),
+        *_squeeze("column", "a", 1),
+        node("Sigmoid", "a", "v"),
+    ]
+    v, a = _run(nodes, "v a", x=x, W_D1=W_D1, W_D2=W_D2, b_D1=b_D1, b_D2=b_D2)
+    return v, a
+
+
 OPERATIONS = (
-    *(sigmoid, tanh, softplus, relu, softmax, affine, mlp),
+    *(sigmoid, tanh, softplus, relu, softmax, log_softmax, cross_entropy, layer_norm),
+    *(one_hot, one_hot_product, embedding, affine, mlp),
     *(rnn_step, rnn_output, rnn_deep_output, rnn_sequence, rnn_unrolled),
     *(rnn_one_to_one, rnn_one_to_many, rnn_many_to_one, rnn_many_to_many, rnn_encoder_decoder),
     *(gru_step, gru_sequence, gru_reset_after_step, gru_reset_after_sequence),
+    *(lstm_step, lstm_sequence, lstm_peephole_step, lstm_peephole_sequence),
+    *(rnn_bidirectional, gru_bidirectional, lstm_bidirectional),
+    *(rnn_stacked, gru_stacked, lstm_stacked, bptt_forward, frobenius_norm),
+    *(scaled_dot_product_attention, attention_weights, multi_head_attention, feed_forward),
+    *(translation_attention, translation_attentional_state),
+    *(glimpse_core, glimpse_action, gan_generator, gan_discriminator),
 )
 
+_INFERENCE = "onnxruntime runs inference only; its training package is another."
 UNSUPPORTED = {
-    f"{operation.__name__}.vjp": "onnxruntime runs inference only; its training package is another."
-    for operation in OPERATIONS
+    **{
+        f"{operation.__name__}.vjp": _INFERENCE
+        for operation in OPERATIONS
+        if f"{operation.__name__}.vjp" in spec().operations
+    },
+    "attention": "ONNX's Attention makes its scores itself, of queries and keys.",
+    "bptt": _INFERENCE,
+    "captioning": "ONNX has no operator for captioning, nor a layer of it.",
+    "gan": "ONNX has no loss on logits and no draw from given numbers; inference has no training.",
+    "glimpse": "ONNX has no sensor of several scales, and inference has no training.",
+    "lstm": "ONNX's LSTM has three gates and squashes its cell; a graph counts nothing.",
+    "transformer": "ONNX has neither the Transformer's layers nor its positions as operators.",
+    "translation": "ONNX has no operator for translation; its attention answers here.",
 }
