@@ -246,7 +246,8 @@ def prove_vjp(operation: Operation, arguments: Arguments, key: str, *, kinks: bo
     for bits in rising():
         with precision(bits), contextlib.suppress(Undecided):
             gradients = evaluate(reference(operation), operation, cast(arguments, Ball))
-            duals, directions = dict(inputs), dict[str, list[float]]()
+            duals = cast(inputs, lambda value: Dual(arb(value), arb(0)))
+            directions = dict[str, list[float]]()
             for name in forward.gradients:
                 if f"d{name}" not in gradients:
                     continue

@@ -26,7 +26,11 @@ def constants(values: npt.ArrayLike, like: Array) -> Array:
     wide = np.asarray(values, dtype=np.float64)
     if like.dtype != object or like.size == 0:
         return wide
-    make = like.reshape(-1)[0].constant
+    # a selection may have left plain zeros among the numbers
+    makers = (x.constant for x in like.reshape(-1).tolist() if hasattr(x, "constant"))
+    make = next(makers, None)
+    if make is None:
+        return wide
     made = np.empty(wide.shape, dtype=object)
     made.reshape(-1)[:] = [make(value) for value in wide.reshape(-1).tolist()]
     return made

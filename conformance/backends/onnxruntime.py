@@ -158,7 +158,9 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
-    """LayerNormalization."""
+    """LayerNormalization, whose attributes are float32 in a graph of any dtype."""
+    if np.float32(eps) != eps and x.dtype == np.float64:
+        raise Unsupported(f"ONNX holds an epsilon as a float32, and none of these is {eps!r}.")
     nodes = [node("LayerNormalization", "x gamma beta", "y", axis=-1, epsilon=eps)]
     return _run(nodes, "y", x=x, gamma=gamma, beta=beta)[0]
 

@@ -8,24 +8,52 @@ import numpy as np
 import pytest
 
 import nnspec.reference.gru
+import nnspec.reference.lstm
 import nnspec.reference.primitives
 import nnspec.reference.rnn
 from nnspec.conformance.backends import Unsupported, accel, reference
 from nnspec.conformance.backends.conventions import FORMS, Form, pack, unpack
 from nnspec.conformance.cases.draft import draw
+from nnspec.conformance.suite import Vector, suite
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, dimensions, spec
 
 FRAMEWORKS = ("torch", "jax", "onnxruntime")
-SIZES = {"T": 5, "B": 2, "I": 3, "H": 4, "O": 6, "M": 7, "P": 8, "N": 4, "J": 5}
+SIZES = {"T": 5, "B": 2, "I": 3, "H": 4, "K": 7, "O": 6, "M": 7, "P": 8, "N": 4, "J": 5}
 # what a correct float32 result may differ by at these sizes; the vectors hold the exact budgets
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
-# softplus, and all that has an RNN or a GRU node
-NO_FLOAT64_KERNEL = {
-    *("softplus", "rnn_step", "rnn_sequence", "rnn_unrolled", "rnn_one_to_many"),
-    *("rnn_many_to_one", "rnn_many_to_many", "rnn_encoder_decoder"),
+RNN = {
+    *("rnn_step", "rnn_sequence", "rnn_unrolled", "rnn_one_to_many", "rnn_many_to_one"),
+    *("rnn_many_to_many", "rnn_encoder_decoder", "rnn_bidirectional", "rnn_stacked"),
+    *("bptt_forward", "glimpse_core"),
+}
+GRU = {
     *("gru_step", "gru_sequence", "gru_reset_after_step", "gru_reset_after_sequence"),
+    *("gru_bidirectional", "gru_stacked"),
+}
+LSTM = {
+    *("lstm_step", "lstm_sequence", "lstm_peephole_step", "lstm_peephole_sequence"),
+    *("lstm_bidirectional", "lstm_stacked"),
+}
+# what onnxruntime has no float64 kernel for, and the epsilon that its graphs cannot hold
+NO_FLOAT64 = {"softplus", "layer_norm"} | RNN | GRU | LSTM
+
+# (framework, dtype, operation): what it errs by at plain inputs
+DEVIATIONS = {
+    # the divisor is the norm + 1e-6
+    ("torch", "float32", "clip_gradient_norm"): 1e-6,
+    ("torch", "float64", "clip_gradient_norm"): 1e-6,
+    # the scale is a float32
+    **{
+        (framework, "float64", operation): 2e-7
+        for framework in ("jax", "onnxruntime")
+        for operation in (
+            *("attention_weights", "scaled_dot_product_attention", "multi_head_attention"),
+            *("attention_weights.vjp", "scaled_dot_product_attention.vjp"),
+            *("translation_attention", "translation_attention.vjp"),
+        )
+    },
 }
 
 
@@ -96,10 +124,25 @@ def rnn_weights(hidden: int, inputs: int, *biases: str) -> dict[str, Array]:
     return matrices | {name: draw(f"forms {name}", hidden) for name in biases}
 
 
+def lstm_weights(hidden: int, inputs: int, *vectors: str) -> dict[str, Array]:
+    matrices = {
+        name: draw(f"forms {name}", hidden, hidden + inputs)
+        for name in ("W_i", "W_f", "W_g", "W_o")
+    }
+    return matrices | {name: draw(f"forms {name}", hidden) for name in vectors}
+
+
+LSTM_BIASES = ("b_i", "b_f", "b_g", "b_o")
+PEEPHOLES = ("p_i", "p_f", "p_o")
+
+
 def weights_of(form: Form, biased: bool) -> dict[str, Array]:
     blocks = " ".join(block for row in form.arrays.values() for block in row)
     if "U" in blocks:
         return rnn_weights(4, 3, *("b" if biased else ""))
+    if "W_i" in blocks:
+        peepholes = PEEPHOLES if "p_i" in blocks else ()
+        return lstm_weights(4, 3, *peepholes, *(LSTM_BIASES if biased else ()))
     biases = ["b_z", "b_r", "b"] + (["b_h"] if "b_h" in blocks else [])
     return gru_weights(4, 3, *(biases if biased else []))
 
@@ -165,6 +208,18 @@ def test_the_forms_by_hand() -> None:
     assert torch["weight_hh"].tolist() == [[3.0], [1.0], [5.0]]
     assert torch["bias_ih"].tolist() == [8.0, 7.0, 9.0]
     assert torch["bias_hh"].tolist() == [0.0, 0.0, 10.0]
+    gates = {f"W_{gate}": np.array([[n, n + 0.5]]) for n, gate in enumerate("ifgo", start=1)} | {
+        f"b_{gate}": np.array([10.0 * n]) for n, gate in enumerate("ifgo", start=1)
+    }
+    gates |= {"p_i": np.array([7.0]), "p_f": np.array([8.0]), "p_o": np.array([9.0])}
+    onnx = pack(FORMS["onnx.LSTM peephole"], gates, zeros)
+    assert onnx["W"].tolist() == [[[1.5], [4.5], [2.5], [3.5]]]
+    assert onnx["R"].tolist() == [[[1.0], [4.0], [2.0], [3.0]]]
+    assert onnx["B"].tolist() == [[10.0, 40.0, 20.0, 30.0, 0.0, 0.0, 0.0, 0.0]]
+    assert onnx["P"].tolist() == [[7.0, 9.0, 8.0]]
+    for name, kernel in (("torch.LSTM", "weight_ih"), ("keras.LSTM", "kernel")):
+        packed = pack(FORMS[name], gates, zeros)
+        assert packed[kernel].reshape(-1).tolist() == [1.5, 2.5, 3.5, 4.5]
 
 
 def test_a_missing_matrix_and_a_bad_block_are_refused() -> None:
@@ -180,9 +235,11 @@ def evaluate_onnx(operator: str, form: str, weights: dict[str, Array], **attribu
     evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
     feeds = {"X": draw("forms X", 5, 2, 3), "h": draw("forms h", 2, 4)[None]}
     feeds |= pack(FORMS[form], weights, np.zeros(4))
-    node = onnx.helper.make_node(
-        operator, ["X", "W", "R", "B", "", "h"], ["Y", ""], hidden_size=4, **attributes
-    )
+    inputs = ["X", "W", "R", "B", "", "h"]
+    if operator == "LSTM":
+        feeds["c"] = draw("forms c", 2, 4)[None]
+        inputs += ["c", "P" if "P" in feeds else ""]
+    node = onnx.helper.make_node(operator, inputs, ["Y", ""], hidden_size=4, **attributes)
     double = onnx.TensorProto.DOUBLE
     graph = onnx.helper.make_graph(
         [node],
@@ -197,10 +254,12 @@ def evaluate_onnx(operator: str, form: str, weights: dict[str, Array], **attribu
 
 
 def test_forms_beside_onnx_evaluator() -> None:
-    X, state = draw("forms X", 5, 2, 3), draw("forms h", 2, 4)
+    X, state, cell = draw("forms X", 5, 2, 3), draw("forms h", 2, 4), draw("forms c", 2, 4)
     deck = gru_weights(4, 3, "b_z", "b_r", "b")
     variant = gru_weights(4, 3, "b_z", "b_r", "b", "b_h")
     elman: dict[str, Any] = rnn_weights(4, 3, "b")
+    lstm: dict[str, Any] = lstm_weights(4, 3, *LSTM_BIASES)
+    peephole: dict[str, Any] = lstm_weights(4, 3, *LSTM_BIASES, *PEEPHOLES)
     for got, wanted in (
         (
             evaluate_onnx("GRU", "onnx.GRU", deck, linear_before_reset=0),
@@ -214,15 +273,24 @@ def test_forms_beside_onnx_evaluator() -> None:
             evaluate_onnx("RNN", "onnx.RNN", elman, activations=["Tanh"]),
             nnspec.reference.rnn.rnn_sequence(X, S_0=state, **elman)[0],
         ),
+        (
+            evaluate_onnx("LSTM", "onnx.LSTM", lstm),
+            nnspec.reference.lstm.lstm_sequence(X, h_0=state, c_0=cell, **lstm)[0],
+        ),
+        (
+            evaluate_onnx("LSTM", "onnx.LSTM peephole", peephole),
+            nnspec.reference.lstm.lstm_peephole_sequence(X, h_0=state, c_0=cell, **peephole)[0],
+        ),
     ):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE["float64"])
 
 
 def test_forms_beside_torch_layers() -> None:
     torch = pytest.importorskip("torch")
-    X, state = draw("forms X", 5, 2, 3), draw("forms h", 2, 4)
+    X, state, cell = draw("forms X", 5, 2, 3), draw("forms h", 2, 4), draw("forms c", 2, 4)
     variant = gru_weights(4, 3, "b_z", "b_r", "b", "b_h")
     elman: dict[str, Any] = rnn_weights(4, 3, "b")
+    lstm: dict[str, Any] = lstm_weights(4, 3, *LSTM_BIASES)
     for layer, form, weights, wanted in (
         (
             torch.nn.GRU(3, 4, dtype=torch.float64),
@@ -236,11 +304,19 @@ def test_forms_beside_torch_layers() -> None:
             elman,
             nnspec.reference.rnn.rnn_sequence(X, S_0=state, **elman)[0],
         ),
+        (
+            torch.nn.LSTM(3, 4, dtype=torch.float64),
+            "torch.LSTM",
+            lstm,
+            nnspec.reference.lstm.lstm_sequence(X, h_0=state, c_0=cell, **lstm)[0],
+        ),
     ):
         arrays = pack(FORMS[form], weights, np.zeros(4))
         layer.load_state_dict({f"{n}_l0": torch.from_numpy(a) for n, a in arrays.items()})
+        first, second = (torch.from_numpy(s)[None] for s in (state, cell))
         with torch.no_grad():
-            got = layer(torch.from_numpy(X), torch.from_numpy(state)[None])[0].numpy()
+            start = (first, second) if form == "torch.LSTM" else first
+            got = layer(torch.from_numpy(X), start)[0].numpy()
         np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE["float64"])
 
 
@@ -248,10 +324,17 @@ def test_forms_beside_keras_layers() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # keras imports what its backend deprecates
         keras = pytest.importorskip("keras")
-    X, state = draw("forms X", 5, 2, 3), draw("forms h", 2, 4)
+    X, state, cell = draw("forms X", 5, 2, 3), draw("forms h", 2, 4), draw("forms c", 2, 4)
     deck = gru_weights(4, 3, "b_z", "b_r", "b")
     elman: dict[str, Any] = rnn_weights(4, 3, "b")
+    lstm: dict[str, Any] = lstm_weights(4, 3, *LSTM_BIASES)
     for layer, form, weights, wanted in (
+        (
+            keras.layers.LSTM,
+            "keras.LSTM",
+            lstm,
+            nnspec.reference.lstm.lstm_sequence(X, h_0=state, c_0=cell, **lstm)[0],
+        ),
         (
             keras.layers.GRU,
             "keras.GRU",
@@ -268,8 +351,12 @@ def test_forms_beside_keras_layers() -> None:
         made = layer(4, return_sequences=True, **FORMS[form].attributes)
         made.build((2, 5, 3))
         made.set_weights(list(pack(FORMS[form], weights, np.zeros(4)).values()))
+        start = [s.astype("float32") for s in (state, cell)]
         got = np.asarray(
-            made(X.swapaxes(0, 1).astype("float32"), initial_state=state.astype("float32"))
+            made(
+                X.swapaxes(0, 1).astype("float32"),
+                initial_state=start if form == "keras.LSTM" else start[0],
+            )
         ).swapaxes(0, 1)
         np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE["float32"])
 
@@ -277,20 +364,91 @@ def test_forms_beside_keras_layers() -> None:
 # answers
 
 
+def refused_by(name: str, dtype: str) -> set[str]:
+    return NO_FLOAT64 if (name, dtype) == ("onnxruntime", "float64") else set()
+
+
 @pytest.mark.parametrize("optional", [False, True], ids=["required", "all"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_answers_as_the_reference(name: str, dtype: str, optional: bool) -> None:
+def test_recurrent_layers_answer_as_the_reference(name: str, dtype: str, optional: bool) -> None:
     backend = adapter(name)
-    refused = set()
+    refused, asked = set(), set()
     for operation in spec().operations.values():
-        if not hasattr(backend, operation.function):
+        if operation.topic not in ("rnn", "gru", "lstm") or not hasattr(
+            backend, operation.function
+        ):
             continue
+        asked.add(operation.name)
         try:
             compare(backend, operation, arguments(operation, dtype, optional), dtype)
         except Unsupported:
             refused.add(operation.name)
-    assert refused == (NO_FLOAT64_KERNEL if (name, dtype) == ("onnxruntime", "float64") else set())
+    assert refused == refused_by(name, dtype) & asked
+
+
+def plain_vectors(dtype: str) -> dict[str, list[Vector]]:
+    """By operation, cases without anything special about them, nor an empty input."""
+    found: dict[str, list[Vector]] = {}
+    for vector in suite().vectors:
+        sizes = [array.size for array in vector.inputs.values()]
+        if (
+            vector.case.dtype == dtype
+            and {"plain", "square"} & set(vector.case.flags)
+            and min(sizes)
+        ):
+            found.setdefault(vector.operation.name, []).append(vector)
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_plain_case_of_every_operation(name: str, dtype: str) -> None:
+    backend, vectors = adapter(name), plain_vectors(dtype)
+    refused = set()
+    for operation in spec().operations.values():
+        if not hasattr(backend, operation.function):
+            continue
+        for vector in vectors[operation.name]:
+            try:
+                result = getattr(backend, operation.function)(**vector.arguments)
+            except Unsupported:
+                continue  # perhaps in other shapes: torch's heads share out the model's size
+            break
+        else:
+            refused.add(operation.name)
+            continue
+        tolerance = DEVIATIONS.get((name, dtype, operation.name), TOLERANCE[dtype])
+        for output, got in outputs(operation, result).items():
+            wanted = vector.outputs[output]
+            assert got.shape == wanted.shape, vector.id
+            assert got.dtype == ("int64" if output in operation.integers else dtype), vector.id
+            np.testing.assert_allclose(
+                got, wanted, rtol=tolerance, atol=tolerance, err_msg=f"{vector.id}: {output}"
+            )
+    assert refused == refused_by(name, dtype)
+
+
+@pytest.mark.parametrize("name", ["torch", "onnxruntime"])
+@pytest.mark.parametrize(
+    "operation",
+    [f"{cell}_{kind}" for cell in ("rnn", "gru", "lstm") for kind in ("bidirectional", "stacked")],
+)
+def test_biases_and_states_of_one_side_alone(name: str, operation: str) -> None:
+    backend, declared = adapter(name), spec().operations[operation]
+    if not hasattr(backend, operation):
+        assert operation in backend.UNSUPPORTED
+        return
+    sizes = SIZES | {"K": 4}  # layers of one size are one layer object of torch
+    for side in ("_fwd", "_bwd") if operation.endswith("bidirectional") else ("_1", "_2"):
+        given = {
+            given: draw(f"one side {given}", *dimensions(shape, sizes)).astype("float32")
+            for given, shape in (declared.inputs | declared.optional).items()
+            if given != "lengths" and (given in declared.inputs or given.endswith(side))
+        }
+        compare(backend, declared, given, "float32")
+        first_bias = next(n for n in given if n.startswith("b"))
+        compare(backend, declared, {n: a for n, a in given.items() if n != first_bias}, "float32")
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -363,8 +521,7 @@ def test_every_operation_is_there_or_has_a_reason(name: str) -> None:
     backend = reference if name == "reference" else adapter(name)
     for operation in spec().operations.values():
         reasons = {operation.name, operation.topic} & backend.UNSUPPORTED.keys()
-        if operation.topic in ("primitives", "rnn", "gru"):
-            assert hasattr(backend, operation.function) or reasons, operation.name
+        assert hasattr(backend, operation.function) or reasons, operation.name
         assert not (hasattr(backend, operation.function) and operation.name in reasons)
     for key, reason in backend.UNSUPPORTED.items():
         assert key in spec().operations or key in spec().topics
