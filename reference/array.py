@@ -24,23 +24,26 @@ def constants(values: npt.ArrayLike, like: Array) -> Array:
     float64 and cast to the dtype at the end, and exactly where `like` holds balls.
     """
     wide = np.asarray(values, dtype=np.float64)
-    if like.dtype != object or like.size == 0:
+    if like.dtype != object:
         return wide
-    # a selection may have left plain zeros among the numbers
-    makers = (x.constant for x in like.reshape(-1).tolist() if hasattr(x, "constant"))
-    make = next(makers, None)
-    if make is None:
+    number = _a_number(like)
+    if number is None:
         return wide
     made = np.empty(wide.shape, dtype=object)
-    made.reshape(-1)[:] = [make(value) for value in wide.reshape(-1).tolist()]
+    made.reshape(-1)[:] = [number.constant(value) for value in wide.reshape(-1).tolist()]
     return made
 
 
 def cast(table: Array, like: Array) -> Array:
     """A table of `constants` in the dtype of `like`, rounded as an implementation would hold it."""
-    if like.dtype != object or like.size == 0:
+    number = _a_number(like) if like.dtype == object else None
+    if number is None:
         return table.astype(like.dtype)
-    hold = like.reshape(-1)[0].hold
     made = np.empty(table.shape, dtype=object)
-    made.reshape(-1)[:] = [hold(value) for value in table.reshape(-1).tolist()]
+    made.reshape(-1)[:] = [number.hold(value) for value in table.reshape(-1).tolist()]
     return made
+
+
+def _a_number(objects: Array) -> Any:
+    """A ball, dual or noisy number of an object array; a selection may leave plain zeros too."""
+    return next((x for x in objects.reshape(-1).tolist() if hasattr(x, "constant")), None)
