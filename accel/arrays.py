@@ -16,7 +16,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     """Each `name=(array, shape)` as a kernel takes it; zeros where the array is None.
 
-    A shape is words, each a size's symbol or a sum of two: "H H+I". An array that is already right
+    A shape is words, each a number, a size's symbol or a sum of two: "2 H H+I". An array that is already right
     is passed on as it is, so kernels never write to an input.
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
@@ -30,13 +30,16 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
         words = inputs[name][1].split()
         fits = len(words) == value.ndim
         for word, size in zip(words, value.shape, strict=False):
-            fits = fits and ("+" in word or sizes.setdefault(word, size) == size)
+            if "+" in word:
+                continue
+            expected = int(word) if word.isdigit() else sizes.setdefault(word, size)
+            fits = fits and expected == size
         if not fits:
             raise _misfit(name, inputs[name][1], value, sizes)
     ready = []
     for name, (_, shape) in inputs.items():
         wanted = tuple(
-            sizes[word] if word in sizes else sum(sizes[term] for term in word.split("+"))
+            sum(int(term) if term.isdigit() else sizes[term] for term in word.split("+"))
             for word in shape.split()
         )
         if name not in given:

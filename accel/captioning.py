@@ -1303,7 +1303,7 @@ def captioning_location_policy_vjp(
 ) -> dict[str, Array]:
     """Softmax's VJP, then the layer's; the draw passes nothing on."""
     given_b = b
-    h, W, dp, b = arrays(h=(h, "B H"), W=(W, "L H"), dp=(dp, "B L"), b=(b, "L"))
+    h, W, _, dp, b = arrays(h=(h, "B H"), W=(W, "L H"), u=(u, "B"), dp=(dp, "B L"), b=(b, "L"))
     s = layer(h, W, b, IDENTITY)
     p = _policy(s)
     ds = p * (dp - (dp * p).sum(axis=1, keepdims=True))

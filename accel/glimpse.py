@@ -116,7 +116,7 @@ def glimpse_sensor(
     k: int = 1,
 ) -> Array:
     """ρ(X, l), (B, k, g_w, g_w); raises ValueError for a location that is NaN."""
-    X, l = arrays(X=(X, "B M N"), l=(l, "B Two"))
+    X, l = arrays(X=(X, "B M N"), l=(l, "B 2"))
     return _sense(X, _located(l), g_w, k)
 
 
@@ -129,7 +129,7 @@ def glimpse_sensor_vjp(
     k: int = 1,
 ) -> dict[str, Array]:
     """Each pixel gets its share of every cell that it is in."""
-    X, l, drho = arrays(X=(X, "B M N"), l=(l, "B Two"), drho=(drho, "B K S S"))
+    X, l, drho = arrays(X=(X, "B M N"), l=(l, "B 2"), drho=(drho, "B K S S"))
     if drho.shape[1:] != (k, g_w, g_w):
         raise ValueError(f"drho has shape {drho.shape}, wanted (B, {k}, {g_w}, {g_w})")
     return {"dX": _sense_vjp(drho, _located(l), *X.shape)}
@@ -191,9 +191,9 @@ def _network_arrays(
     rho = np.asarray(rho)
     return arrays(
         rho=(rho.reshape(rho.shape[0], int(np.prod(rho.shape[1:]))), "B R"),
-        l=(l, "B Two"),
+        l=(l, "B 2"),
         W_rho=(W_rho, "P R"),
-        W_l=(W_l, "Q Two"),
+        W_l=(W_l, "Q 2"),
         W_gr=(W_gr, "G P"),
         W_gl=(W_gl, "G Q"),
         b_rho=(b_rho, "P"),
@@ -289,7 +289,7 @@ def glimpse_location(
 ) -> tuple[Array, Array]:
     """Where to look next: the mean mu (B, 2), and l (B, 2), drawn with the noise eps."""
     h, eps, W_mu, b_mu = arrays(
-        h=(h, "B H"), eps=(eps, "B Two"), W_mu=(W_mu, "Two H"), b_mu=(b_mu, "Two")
+        h=(h, "B H"), eps=(eps, "B 2"), W_mu=(W_mu, "2 H"), b_mu=(b_mu, "2")
     )
     mu = layer(h, W_mu, b_mu, MEANS[mean])
     return mu, mu + float(sigma) * eps
@@ -308,12 +308,13 @@ def glimpse_location_vjp(
 ) -> dict[str, Array]:
     """Both errors reach mu."""
     given = b_mu
-    h, W_mu, dmu, dl, b_mu = arrays(
+    h, _, W_mu, dmu, dl, b_mu = arrays(
         h=(h, "B H"),
-        W_mu=(W_mu, "Two H"),
-        dmu=(dmu, "B Two"),
-        dl=(dl, "B Two"),
-        b_mu=(b_mu, "Two"),
+        eps=(eps, "B 2"),
+        W_mu=(W_mu, "2 H"),
+        dmu=(dmu, "B 2"),
+        dl=(dl, "B 2"),
+        b_mu=(b_mu, "2"),
     )
     mu = layer(h, W_mu, b_mu, MEANS[mean])
     dh, dW_mu, db_mu = layer_vjp(h, W_mu, mu, dmu + dl, MEANS[mean])
@@ -376,22 +377,22 @@ def glimpse_rollout(
     X, l_0, eps, W_rho, W_l, W_gr, W_gl, U, W, W_mu, W_a, h_0, b_rho, b_l, b_g, b_h, b_mu, b_a = (
         arrays(
             X=(X, "B M N"),
-            l_0=(l_0, "B Two"),
-            eps=(eps, "T B Two"),
+            l_0=(l_0, "B 2"),
+            eps=(eps, "T B 2"),
             W_rho=(W_rho, "P R"),
-            W_l=(W_l, "Q Two"),
+            W_l=(W_l, "Q 2"),
             W_gr=(W_gr, "G P"),
             W_gl=(W_gl, "G Q"),
             U=(U, "H G"),
             W=(W, "H H"),
-            W_mu=(W_mu, "Two H"),
+            W_mu=(W_mu, "2 H"),
             W_a=(W_a, "A H"),
             h_0=(h_0, "B H"),
             b_rho=(b_rho, "P"),
             b_l=(b_l, "Q"),
             b_g=(b_g, "G"),
             b_h=(b_h, "H"),
-            b_mu=(b_mu, "Two"),
+            b_mu=(b_mu, "2"),
             b_a=(b_a, "A"),
         )
     )
@@ -475,21 +476,21 @@ def _unrolled(
     """The inputs that act on states, and everything up to the states by name."""
     X, l, W_rho, W_l, W_gr, W_gl, U, W, W_mu, W_a, h_0, b_rho, b_l, b_g, b_h, b_mu, b_a = arrays(
         X=(X, "B M N"),
-        l=(l, "T B Two"),
+        l=(l, "T B 2"),
         W_rho=(W_rho, "P R"),
-        W_l=(W_l, "Q Two"),
+        W_l=(W_l, "Q 2"),
         W_gr=(W_gr, "G P"),
         W_gl=(W_gl, "G Q"),
         U=(U, "H G"),
         W=(W, "H H"),
-        W_mu=(W_mu, "Two H"),
+        W_mu=(W_mu, "2 H"),
         W_a=(W_a, "A H"),
         h_0=(h_0, "B H"),
         b_rho=(b_rho, "P"),
         b_l=(b_l, "Q"),
         b_g=(b_g, "G"),
         b_h=(b_h, "H"),
-        b_mu=(b_mu, "Two"),
+        b_mu=(b_mu, "2"),
         b_a=(b_a, "A"),
     )
     T, B, _ = l.shape
@@ -581,7 +582,7 @@ def glimpse_reinforce(
     sigma: float = 0.25,
 ) -> Array:
     """A loss, as a scalar, whose gradient is REINFORCE's."""
-    l, mu, R, b = arrays(l=(l, "T B Two"), mu=(mu, "T B Two"), R=(R, "B"), b=(b, "T B"))
+    l, mu, R, b = arrays(l=(l, "T B 2"), mu=(mu, "T B 2"), R=(R, "B"), b=(b, "T B"))
     z = (l - mu) / float(sigma)
     distance = z[..., 0] * z[..., 0] + z[..., 1] * z[..., 1]
     return np.asarray(((R - b) * distance / (2 * max(R.size, 1))).sum())
@@ -597,7 +598,7 @@ def glimpse_reinforce_vjp(
     sigma: float = 0.25,
 ) -> dict[str, Array]:
     """dmu = -(R - b) (l - mu) / (σ² B)."""
-    l, mu, R, b = arrays(l=(l, "T B Two"), mu=(mu, "T B Two"), R=(R, "B"), b=(b, "T B"))
+    l, mu, R, b = arrays(l=(l, "T B 2"), mu=(mu, "T B 2"), R=(R, "B"), b=(b, "T B"))
     scale = np.asarray(dloss, l.dtype) / (float(sigma) ** 2 * max(R.size, 1))
     return {"dmu": (R - b)[..., np.newaxis] * (mu - l) * scale}
 
