@@ -16,8 +16,8 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     """Each `name=(array, shape)` as a kernel takes it; zeros where the array is None.
 
-    A shape is words, each a number, a size's symbol or a sum of two: "2 H H+I". An array that is already right
-    is passed on as it is, so kernels never write to an input.
+    A shape is words, each a number, a size's symbol or a sum of two: "2 H H+I". An array that is
+    already right is passed on as it is, so kernels never write to an input.
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
     """
