@@ -27,7 +27,7 @@ from nnspec.conformance.profiles import PROFILES
 from nnspec.conformance.runner import Run, ask, run_command, worker_command
 from nnspec.conformance.suite import SHORT_DTYPES, SuiteError, Vector, select
 from nnspec.conformance.verdict import Result
-from nnspec.spec.loader import PAGES, SpecError, spec
+from nnspec.spec.loader import PAGES, Operation, SpecError, spec
 
 USAGE = 2
 
@@ -353,3 +353,208 @@ def verify(jobs: int, folder: Path, topics: tuple[str, ...]) -> None:
         click.echo(failure)
     click.echo(f"{len(tasks)} cases, {len(failures)} do not hold, {time.monotonic() - begin:.0f} s")
     sys.exit(1 if failures else 0)
+
+
+def _drawing(module: str, extra: str) -> Any:
+    """A module that draws inputs, whose packages are an extra."""
+    try:
+        return importlib.import_module(f"nnspec.conformance.{module}")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"this command needs the package '{error.name}', which is not installed; install it"
+            f" with: pip install 'nnspec[{extra}]'"
+        ) from None
+
+
+def _operations(only: tuple[str, ...]) -> list[Operation]:
+    """The operations that these topics, clauses and operations name; all if there are none."""
+    chosen: dict[str, Operation] = {}
+    for name in only:
+        clause = spec().clauses.get(name)
+        wanted = clause.operation if clause is not None else name
+        found = [o for o in spec().operations.values() if wanted in (o.topic, o.name, o.base)]
+        if not found:
+            raise UsageError(f"'{name}' is no topic, clause or operation; see 'nnspec list'")
+        chosen |= {o.name: o for o in found}
+    return list(chosen.values()) if only else list(spec().operations.values())
+
+
+def _folder(folder: Path | None) -> None:
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--report {folder}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _ticker(what: str) -> Iterator[Callable[[str], None]]:
+    """A line of progress on standard error: live in a terminal, else one every ten seconds."""
+    console = Console(stderr=True)
+    begin = last = time.monotonic()
+    with console.status(what) as status:
+
+        def tell(words: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            line = f"{what}: {now - begin:.0f} s, {words}"
+            if console.is_terminal:
+                status.update(escape(line))
+            elif now - last >= 10:
+                last = now
+                click.echo(line, err=True)
+
+        yield tell
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N"
+)
+fresh_only_option = click.option(
+    "--only", multiple=True, metavar="NAME", help="A topic, clause or operation."
+)
+fresh_dtype_option = click.option(
+    "--dtype", type=click.Choice([*SHORT_DTYPES, *SHORT_DTYPES.values()])
+)
+findings_option = click.option(
+    "--report",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each counter-example as it is found: a JSON case and a Python program.",
+)
+
+
+@main.command(name="properties")
+@click.argument("backend")
+@click.option("--property", "names", multiple=True, metavar="P", help="A property; all by default.")
+@click.option("--trials", type=click.IntRange(1), default=10, show_default=True, metavar="N")
+@fresh_only_option
+@fresh_dtype_option
+@seed_option
+@findings_option
+def properties_command(
+    backend: str,
+    names: tuple[str, ...],
+    trials: int,
+    only: tuple[str, ...],
+    dtype: str | None,
+    seed: int,
+    folder: Path | None,
+) -> None:
+    """Check BACKEND for what holds without a truth: independent rows, no look ahead, and so on.
+
+    Exit status: 0 where every property holds, 1 where one does not, 2 for a usage or set-up error.
+    """
+    properties = _drawing("properties", "fuzz")
+    with one_sentence():
+        for name in names:
+            if name not in properties.PROPERTIES:
+                raise UsageError(
+                    f"'{name}' is no property; there are {', '.join(properties.PROPERTIES)}"
+                )
+        operations = _operations(only)
+        _folder(folder)
+        dtypes = [SHORT_DTYPES.get(dtype, dtype)] if dtype else list(SHORT_DTYPES.values())
+        subject = properties.Backend(backend)
+    wanted = names or tuple(properties.PROPERTIES)
+    found, complete = [], True
+    try:
+        plan = properties.plan(subject.hello, wanted, operations, dtypes)
+        if not plan:
+            raise UsageError(f"{backend} has no operation that these properties are about")
+        with progress_bar(backend, len(plan)) as advance:
+            for each, operation, kind in plan:
+                advance(f"{each.name} {operation.name}")
+                done = properties.check(subject, each, operation, kind, seed=seed, trials=trials)
+                found.append(done)
+                if done.violation is not None and folder is not None:
+                    properties.write(done.violation, folder)
+                    program = properties.snippet(done.violation, backend)
+                    (folder / done.violation.file()).with_suffix(".py").write_text(
+                        program, encoding="utf-8"
+                    )
+    except KeyboardInterrupt:
+        complete = False
+    finally:
+        subject.close()
+    violations = [done.violation for done in found if done.violation is not None]
+    for violation in violations:
+        click.echo(properties.snippet(violation, backend))
+    reports.show_properties(found, properties.PROPERTIES, operations, console_of())
+    if not complete:
+        click.echo(f"stopped after {len(found)} of {len(plan)}")
+    sys.exit(1 if violations else 0)
+
+
+@main.command(name="fuzz")
+@click.argument("backend")
+@click.option("--time", "duration", default="60s", show_default=True, metavar="TIME")
+@click.option(
+    "--executor",
+    "executor_name",
+    metavar="MODULE:CALLABLE",
+    help="Spread the work: a callable without arguments that returns an executor, such as"
+    " concurrent.futures:ProcessPoolExecutor.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Tasks with the executor at a time; two for each of its workers unless given.",
+)
+@fresh_only_option
+@fresh_dtype_option
+@seed_option
+@findings_option
+def fuzz_command(
+    backend: str,
+    duration: str,
+    executor_name: str | None,
+    in_flight: int | None,
+    only: tuple[str, ...],
+    dtype: str | None,
+    seed: int,
+    folder: Path | None,
+) -> None:
+    """Put fresh inputs to BACKEND and to the oracle, and shrink those on which it is wrong.
+
+    Ctrl-C ends it early and loses nothing. Exit status: 0 where nothing was found, 1 where
+    something was, 2 for a usage or set-up error.
+    """
+    fuzz = _drawing("fuzz", "fuzz")
+    with one_sentence():
+        seconds = fuzz.seconds_of(duration)
+        operations = _operations(only)
+        _folder(folder)
+        hello = fuzz.process_of(backend)[1]
+        dtypes = [SHORT_DTYPES.get(dtype, dtype)] if dtype else list(SHORT_DTYPES.values())
+        pairs, refused = fuzz.pairs_of(hello, operations, dtypes)
+        if not pairs:
+            raise UsageError(f"{backend} has none of these operations in these dtypes")
+        executor = fuzz.load_executor(executor_name) if executor_name else None
+        campaign = fuzz.Campaign(hello.backend, seed)
+        with _ticker(f"fuzz {backend}") as tell:
+
+            def on_outcome(outcome: Any) -> None:
+                tell(
+                    f"{campaign.inputs} inputs, {len(campaign.findings)} found,"
+                    f" at {outcome.task.operation}"
+                )
+                if outcome.finding is not None and folder is not None:
+                    path = fuzz.write(outcome.finding, folder)
+                    program = fuzz.snippet(outcome.finding, backend)
+                    path.with_suffix(".py").write_text(program, encoding="utf-8")
+
+            fuzz.run(
+                campaign,
+                pairs,
+                seconds=seconds,
+                executor=executor,
+                in_flight=in_flight,
+                on_outcome=on_outcome,
+            )
+    for finding in campaign.findings.values():
+        click.echo(fuzz.snippet(finding, backend))
+    reports.show_campaign(campaign, pairs, refused, console_of())
+    sys.exit(1 if campaign.findings else 0)

@@ -45,10 +45,10 @@ def precision(bits: int) -> Iterator[None]:
         ctx.prec = before
 
 
-def rising() -> Iterator[int]:
+def rising(most: int = MOST_BITS) -> Iterator[int]:
     """256, 512, … bits."""
     bits = FIRST_BITS
-    while bits <= MOST_BITS:
+    while bits <= most:
         yield bits
         bits *= 2
 
@@ -160,17 +160,21 @@ def ieee(operation: Operation, arguments: Arguments) -> dict[str, list[float]]:
 
 
 def truth(
-    operation: Operation, arguments: Arguments, *, exact_zeros: bool = False
+    operation: Operation,
+    arguments: Arguments,
+    *,
+    exact_zeros: bool = False,
+    most_bits: int = MOST_BITS,
 ) -> dict[str, Array]:
     """Every output as the float64 nearest to the exact result, proven so.
 
     `arguments` are the input arrays, exact in their dtype, and the attributes. Raises OracleError
-    where 65,536 bits do not suffice or where the witness disagrees.
+    where `most_bits` do not suffice or where the witness disagrees.
     """
     special = is_special(arguments)
     floats = ieee(operation, arguments) if special or exact_zeros else {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for bits in rising():
+    for bits in rising(most_bits):
         with precision(bits), contextlib.suppress(Undecided):
             balls = cast(arguments, Ball)
             with np.errstate(all="ignore"):
@@ -192,7 +196,7 @@ def truth(
                     name: np.array(values, dtype=np.float64).reshape(shapes[name])
                     for name, values in found.items()
                 }
-    raise OracleError(f"{operation.name}: {MOST_BITS} bits do not decide the result")
+    raise OracleError(f"{operation.name}: {most_bits} bits do not decide the result")
 
 
 def _settled(

@@ -1,8 +1,9 @@
 """What a run looks like: tables on the terminal, JSON and JUnit XML in a folder."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import junitparser
 import msgspec
@@ -172,3 +173,84 @@ def write(run: Run, vectors: Iterable[Vector], folder: Path) -> None:
     xml = junitparser.JUnitXml()
     xml.add_testsuite(suite)
     xml.write(str(folder / "junit.xml"))
+
+
+def show_properties(
+    found: Iterable[Any], properties: Mapping[str, Any], asked: Iterable[Any], console: Console
+) -> None:
+    """One row for each property: how many operations it was checked on, what does not hold."""
+    done = list(found)
+    table = Table(title="properties", title_justify="left")
+    for heading in ("property", "statement"):
+        table.add_column(heading)
+    for heading in ("operations", "trials", "undecided", "violated"):
+        table.add_column(heading, justify="right")
+    for name, stated in properties.items():
+        rows = [each for each in done if each.property == name]
+        if not rows:
+            continue
+        wrong = sum(each.violation is not None for each in rows)
+        table.add_row(
+            name,
+            stated.statement,
+            str(len({each.operation for each in rows})),
+            str(sum(each.trials for each in rows)),
+            str(sum(each.undecided for each in rows)),
+            f"[red]{wrong}[/]" if wrong else "[green]0[/]",
+        )
+    console.print(table)
+    for each in done:
+        if each.violation is not None:
+            words = f"{each.property}: {each.operation} in {each.dtype}: {each.violation.reason}"
+            console.print(escape(words), style="red", highlight=False, soft_wrap=True)
+        elif each.unsupported:
+            words = f"{each.property}: {each.operation} in {each.dtype}: unsupported: "
+            console.print(escape(words + each.unsupported), highlight=False, soft_wrap=True)
+    untouched = [o.name for o in asked if o.name not in {each.operation for each in done}]
+    if untouched:
+        console.print(f"not checked: {', '.join(untouched)}", highlight=False, soft_wrap=True)
+
+
+def show_campaign(
+    campaign: Any, pairs: Iterable[tuple[str, str]], refused: Mapping[str, str], console: Console
+) -> None:
+    """What a fuzz campaign tried and found, and what it could not decide or try."""
+    topics: dict[str, list[tuple[str, Any]]] = {}
+    for name, tally in campaign.tallies.items():
+        topics.setdefault(spec().operations[name].topic, []).append((name, tally))
+    table = Table(title=f"fuzz {campaign.backend}, seed {campaign.seed}", title_justify="left")
+    table.add_column("topic")
+    for heading in ("operations", "inputs", "undecided", "inputs/s", "found"):
+        table.add_column(heading, justify="right")
+    for topic in (t for t in spec().topics if t in topics):
+        tallies = [tally for _, tally in topics[topic]]
+        names = {name for name, _ in topics[topic]}
+        inputs, seconds = sum(t.inputs for t in tallies), sum(t.seconds for t in tallies)
+        wrong = sum(finding.operation in names for finding in campaign.findings.values())
+        table.add_row(
+            topic,
+            str(len(names)),
+            str(inputs),
+            str(sum(t.undecided for t in tallies)),
+            f"{inputs / seconds:.0f}" if seconds else "",
+            f"[red]{wrong}[/]" if wrong else "[green]0[/]",
+        )
+    console.print(table)
+
+    def line(words: str) -> None:
+        console.print(escape(words), highlight=False, soft_wrap=True)
+
+    for finding in campaign.findings.values():
+        small = "smallest found" if finding.shrunk else "not shrunk"
+        line(f"{finding.case.id} ({small}): {finding.verdict}: {finding.reason}")
+    for key, reason in campaign.unsupported.items():
+        line(f"unsupported: {key}: {reason}")
+    for name, reason in refused.items():
+        line(f"not drawn: {name}: {reason}")
+    for words in (*campaign.doubts, *campaign.broken):
+        line(f"doubt: {words}")
+    untried = len({name for name, _ in pairs} - set(campaign.tallies) - set(campaign.unsupported))
+    if untried:
+        line(f"{untried} operations were not reached in this time")
+    if not campaign.complete:
+        line("stopped; what was found so far is above")

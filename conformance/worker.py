@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import IO, Any
 
 import msgspec
@@ -124,15 +125,20 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {words[:300]}{at}"
 
 
-def serve(name: str, requests: IO[bytes], replies: IO[bytes]) -> int:
-    """Greet, then answer until the requests end."""
+def serve(
+    name: str,
+    requests: IO[bytes],
+    replies: IO[bytes],
+    wrap: Callable[[Any], Any] = lambda backend: backend,
+) -> int:
+    """Greet, then answer until the requests end; `wrap` may put something before the backend."""
 
     def send(message: Hello | Reply) -> None:
         replies.write(msgspec.json.encode(message) + b"\n")
         replies.flush()
 
     try:
-        backend = load(name)
+        backend = wrap(load(name))
         send(greet(backend, name))
     except BackendError as error:
         send(Hello(hello="nnspec", protocol=PROTOCOL, backend=name, refused=str(error)))
@@ -142,13 +148,13 @@ def serve(name: str, requests: IO[bytes], replies: IO[bytes]) -> int:
     return 0
 
 
-def main() -> int:
+def main(wrap: Callable[[Any], Any] = lambda backend: backend) -> int:
     """Serve the backend named on the command line."""
     warnings.simplefilter("ignore")
     # the messages keep the real standard output; everything else that prints goes to stderr
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return serve(sys.argv[1], sys.stdin.buffer, replies)
+    return serve(sys.argv[1], sys.stdin.buffer, replies, wrap)
 
 
 if __name__ == "__main__":

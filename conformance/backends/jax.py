@@ -51,7 +51,6 @@ UNSUPPORTED = {
     **_with_vjp("jax ships no losses on probabilities.", "gan_value"),
     **_with_vjp("jax ships no additive score.", "attention_additive_scores"),
     **_with_vjp("jax ships no general score.", "attention_general_scores"),
-    **_with_vjp("jax's attention makes its scores itself, of queries and keys.", "soft_attention"),
     **_with_vjp("jax ships no gradient by a score function.", "hard_attention_score_gradient"),
 }
 
@@ -143,7 +142,14 @@ def _attention(
     return _look(q, k, v, _keep(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
 
 
-def _look(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, scale: float | None = None) -> Tensor:
+def _look(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    keep: Tensor,
+    scale: float | None = None,
+    bias: Tensor = None,
+) -> Tensor:
     """jax.nn.dot_product_attention, which wants keys and values of one size: columns of 0 fill up.
 
     Its order is (B, L, N, K), ours is (B, N, L, K).
@@ -153,7 +159,7 @@ def _look(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, scale: float | None = N
     q, k, v = (
         jnp.pad(x.swapaxes(1, 2), [(0, 0)] * 3 + [(0, columns - x.shape[-1])]) for x in (q, k, v)
     )
-    y = jax.nn.dot_product_attention(q, k, v, mask=keep, scale=scale)
+    y = jax.nn.dot_product_attention(q, k, v, bias=bias, mask=keep, scale=scale)
     return y[..., :J].swapaxes(1, 2)
 
 
@@ -163,6 +169,22 @@ def _attention_weights(q: Tensor, k: Tensor, **options: Any) -> Tensor:
     return _attention(
         q, k, jnp.broadcast_to(jnp.eye(S, dtype=q.dtype), (*k.shape[:2], S, S)), **options
     )
+
+
+def _soft_attention(
+    scores: Tensor, values: Tensor, lengths: Tensor = None, mask: Tensor = None
+) -> tuple[Tensor, Tensor]:
+    """Scores as the bias of an attention whose queries and keys are 0."""
+    T, B = scores.shape
+    q, k = jnp.zeros((B, 1, 1, 1), scores.dtype), jnp.zeros((B, 1, T, 1), scores.dtype)
+    rows = jnp.broadcast_to(jnp.eye(T, dtype=scores.dtype), (B, T, T))
+    mask = None if mask is None else mask.T[:, None, None]
+    keep = _keep(mask, lengths, False, (B, 1, 1, T))
+    context, weights = (
+        _look(q, k, v[:, None], keep, bias=scores.T[:, None, None])[:, 0, 0]
+        for v in (values.swapaxes(0, 1), rows)
+    )
+    return context, weights.T
 
 
 def _translation_attention(h_d: Tensor, h_e: Tensor, lengths: Tensor = None) -> Tensor:
@@ -271,6 +293,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "rnn_one_to_one": _rnn_one_to_one,
     "frobenius_norm": lambda A: jnp.linalg.matrix_norm(A),
     "attention_dot_scores": lambda query, keys: jnp.vecdot(keys, query),
+    "soft_attention": _soft_attention,
     "attention_weights": _attention_weights,
     "scaled_dot_product_attention": _attention,
     "feed_forward": lambda x, W_1, W_2, b_1=None, b_2=None: _mlp(

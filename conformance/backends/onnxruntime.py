@@ -7,7 +7,7 @@ does with an empty batch or with a length of 0 is the result.
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,7 +159,7 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 
 def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
     """LayerNormalization, whose attributes are float32 in a graph of any dtype."""
-    if np.float32(eps) != eps and x.dtype == np.float64:
+    if float(np.float32(eps)) != eps and x.dtype == np.float64:
         raise Unsupported(f"ONNX holds an epsilon as a float32, and none of these is {eps!r}.")
     nodes = [node("LayerNormalization", "x gamma beta", "y", axis=-1, epsilon=eps)]
     return _run(nodes, "y", x=x, gamma=gamma, beta=beta)[0]
@@ -528,7 +528,7 @@ def _lstm(
     nodes = [
         node("LSTM", "X W R B lengths h_0 c_0 P", "states final cell", hidden_size=hidden),
     ]
-    feeds = _packed(form, weights)
+    feeds: dict[str, Any] = _packed(form, weights)
     feeds |= {"X": X, "h_0": _leading(h_0), "c_0": _leading(c_0), "lengths": _int32(lengths)}
     states, final, cell = _run(nodes, "states final cell", **feeds)
     return states[:, 0], final[0], cell[0]
@@ -752,6 +752,10 @@ def _keep(
     return None if mask is None and lengths is None and not causal else keep
 
 
+# an attention's fourth output is its weights, after the softmax
+WEIGHTS = ("qk_matmul_output_mode", 3)
+
+
 def scaled_dot_product_attention(
     q: Array,
     k: Array,
@@ -779,7 +783,21 @@ def attention_weights(
     return _run(nodes, "p", q=q, k=k, keep=keep)[0]
 
 
-WEIGHTS = ("qk_matmul_output_mode", 3)
+def soft_attention(
+    scores: Array, values: Array, lengths: Array | None = None, mask: Array | None = None
+) -> tuple[Array, Array]:
+    """Attention, whose queries and keys are 0, with the scores as its additive mask."""
+    if np.isneginf(scores).any():
+        raise Unsupported("ONNX's Attention takes a score of -inf for a masked one.")
+    T, B = scores.shape
+    keep = _keep(None if mask is None else mask.T[:, None, None], lengths, False, (B, 1, 1, T))
+    added = scores.T[:, np.newaxis, np.newaxis]
+    if keep is not None:
+        added = np.where(keep, added, -np.inf).astype(scores.dtype)
+    q, k = np.zeros((B, 1, 1, 1), scores.dtype), np.zeros((B, 1, T, 1), scores.dtype)
+    nodes = [Node("Attention", ("q", "k", "v", "added"), ("y", "", "", "p"), (WEIGHTS,))]
+    y, p = _run(nodes, "y p", q=q, k=k, v=values.swapaxes(0, 1)[:, np.newaxis], added=added)
+    return y[:, 0, 0], p[:, 0, 0].T
 
 
 def translation_attention(h_d: Array, h_e: Array, lengths: Array | None = None) -> Array:
@@ -801,16 +819,19 @@ def translation_attentional_state(
 
 
 def _heads(
-    q: str, kv: str, y: str, side: str, keep: str, heads: int, given: Mapping[str, Array | None]
+    q: str, k: str, v: str, y: str, heads: int, given: Mapping[str, Array | None], side: str = ""
 ) -> list[Node]:
-    """Projections by MatMul around an Attention that splits the heads and joins them."""
+    """Projections by MatMul around an Attention that splits the heads and joins them.
+
+    `side` is the prefix of the weights, and that of the mask `keep`.
+    """
     nodes = []
-    for name, x in (("q", q), ("k", kv), ("v", kv if kv != "k" else "v")):
+    for name, x in (("q", q), ("k", k), ("v", v)):
         bias = f"{side}b_{name}" if given.get(f"{side}b_{name}") is not None else ""
         nodes += _rows(x, f"{side}W_{name}", f"{y}.{name}", bias)
     bias = f"{side}b_o" if given.get(f"{side}b_o") is not None else ""
     options = {"q_num_heads": heads, "kv_num_heads": heads}
-    nodes.append(node("Attention", f"{y}.q {y}.k {y}.v {keep}", f"{y}.heads", **options))
+    nodes.append(node("Attention", f"{y}.q {y}.k {y}.v {side}keep", f"{y}.heads", **options))
     return nodes + _rows(f"{y}.heads", f"{side}W_o", y, bias)
 
 
@@ -826,7 +847,7 @@ def multi_head_attention(
 ) -> Array:
     """MatMul and Add, Attention, MatMul and Add."""
     keep = _keep(mask, lengths, causal, (len(q), heads, q.shape[1], k.shape[1]))
-    nodes = _heads("q", "k", "y", "", "keep", heads, weights)
+    nodes = _heads("q", "k", "v", "y", heads, weights)
     return _run(nodes, "y", q=q, k=k, v=v, keep=keep, **weights)[0]
 
 
@@ -845,6 +866,77 @@ def feed_forward(
     """MatMul, Add and Relu, MatMul and Add."""
     feeds = {"W_1": W_1, "W_2": W_2, "b_1": b_1, "b_2": b_2}
     return _run(_feed("x", "y", feeds), "y", x=x, **feeds)[0]
+
+
+def _add_norm(
+    x: str, y: str, n: int, norm: str, inner: Callable[[str, str], list[Node]]
+) -> list[Node]:
+    """A sublayer with its residual connection, Add, and LayerNormalization behind or before."""
+
+    def normalised(a: str, b: str) -> Node:
+        return node("LayerNormalization", f"{a} gamma_{n} beta_{n}", b, axis=-1, epsilon=1e-5)
+
+    if norm == "post":
+        return [
+            *inner(x, f"{y}.inner"),
+            node("Add", f"{x} {y}.inner", f"{y}.sum"),
+            normalised(f"{y}.sum", y),
+        ]
+    return [
+        normalised(x, f"{y}.normalised"),
+        *inner(f"{y}.normalised", f"{y}.inner"),
+        node("Add", f"{x} {y}.inner", y),
+    ]
+
+
+def _within(y: Array, lengths: Array | None) -> Array:
+    """Padding as the spec has it, 0."""
+    if lengths is None:
+        return y
+    return np.where((np.arange(y.shape[1]) < lengths[:, np.newaxis])[..., np.newaxis], y, 0)
+
+
+def encoder_layer(
+    x: Array,
+    mask: Array | None = None,
+    lengths: Array | None = None,
+    heads: int = 1,
+    norm: str = "post",
+    **weights: Array | None,
+) -> Array:
+    """The operators of `multi_head_attention` and `feed_forward`, Add and LayerNormalization."""
+    keep = _keep(mask, lengths, False, (len(x), heads, x.shape[1], x.shape[1]))
+    nodes = [
+        *_add_norm("x", "a", 1, norm, lambda i, o: _heads(i, i, i, o, heads, weights, "self_")),
+        *_add_norm("a", "y", 2, norm, lambda i, o: _feed(i, o, weights)),
+    ]
+    return _within(_run(nodes, "y", x=x, self_keep=keep, **weights)[0], lengths)
+
+
+def decoder_layer(
+    x: Array,
+    memory: Array,
+    lengths: Array | None = None,
+    memory_lengths: Array | None = None,
+    heads: int = 1,
+    norm: str = "post",
+    **weights: Array | None,
+) -> Array:
+    """Attention to itself and to the memory, the feed-forward network: as in `encoder_layer`."""
+    (B, L, _), S = x.shape, memory.shape[1]
+    keep = _keep(None, lengths, True, (B, heads, L, L))
+    look = _keep(None, memory_lengths, False, (B, heads, L, S))
+
+    def cross(i: str, o: str) -> list[Node]:
+        return _heads(i, "memory", "memory", o, heads, weights, "cross_")
+
+    nodes = [
+        *_add_norm("x", "a", 1, norm, lambda i, o: _heads(i, i, i, o, heads, weights, "self_")),
+        *_add_norm("a", "c", 2, norm, cross),
+        *_add_norm("c", "y", 3, norm, lambda i, o: _feed(i, o, weights)),
+    ]
+    feeds = {"x": x, "memory": memory, "self_keep": keep, "cross_keep": look, **weights}
+    return _within(_run(nodes, "y", **feeds)[0], lengths)
 
 
 # multi-layer perceptrons by their names elsewhere
@@ -866,8 +958,7 @@ def gan_generator(
     output_activation: str = "identity",
 ) -> Array:
     """Gemm and an activation, twice."""
-    kinds = {"activation": activation, "output_activation": output_activation}
-    return mlp(z, W_G1, W_G2, b_1=b_G1, b_2=b_G2, **kinds)
+    return mlp(z, W_G1, W_G2, None, b_G1, b_G2, None, activation, output_activation)
 
 
 def gan_discriminator(
@@ -899,7 +990,8 @@ OPERATIONS = (
     *(rnn_bidirectional, gru_bidirectional, lstm_bidirectional),
     *(rnn_stacked, gru_stacked, lstm_stacked, bptt_forward, frobenius_norm),
     *(scaled_dot_product_attention, attention_weights, multi_head_attention, feed_forward),
-    *(translation_attention, translation_attentional_state),
+    *(encoder_layer, decoder_layer),
+    *(soft_attention, translation_attention, translation_attentional_state),
     *(glimpse_core, glimpse_action, gan_generator, gan_discriminator),
 )
 
@@ -910,12 +1002,12 @@ UNSUPPORTED = {
         for operation in OPERATIONS
         if f"{operation.__name__}.vjp" in spec().operations
     },
-    "attention": "ONNX's Attention makes its scores itself, of queries and keys.",
+    "attention": "ONNX's Attention has neither scores for themselves nor a draw.",
     "bptt": _INFERENCE,
     "captioning": "ONNX has no operator for captioning, nor a layer of it.",
     "gan": "ONNX has no loss on logits and no draw from given numbers; inference has no training.",
     "glimpse": "ONNX has no sensor of several scales, and inference has no training.",
     "lstm": "ONNX's LSTM has three gates and squashes its cell; a graph counts nothing.",
-    "transformer": "ONNX has neither the Transformer's layers nor its positions as operators.",
+    "transformer": "ONNX has no positions of words as an operator.",
     "translation": "ONNX has no operator for translation; its attention answers here.",
 }

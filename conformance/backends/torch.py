@@ -49,18 +49,15 @@ def _with_vjp(reason: str, *names: str) -> dict[str, str]:
 
 
 UNSUPPORTED = {
-    "captioning": "torch has no captioning model; torchvision has none either.",
-    "glimpse": "torch has no retina: its crops and poolings have no sensor of several scales.",
+    "captioning": "torch has no captioning model; its cell and its attention answer elsewhere.",
+    "glimpse": "torch has no sensor of several scales, which all other steps of the model need.",
     "translation": "torch has no translation model; its attention and its layers answer here.",
     **_with_vjp(_RESET, "gru_step", "gru_sequence", "gru_bidirectional", "gru_stacked"),
     **_with_vjp(_PEEPHOLES, "lstm_peephole_step", "lstm_peephole_sequence"),
     **_with_vjp("nn.LSTM has gates of their own for input and forgetting.", "lstm_coupled_step"),
     **_with_vjp("torch counts no multiplications of a cell.", "recurrent_macs"),
     **_with_vjp(_DRAWS, "gan_prior_uniform", "gan_prior_gaussian", "hard_attention"),
-    **_with_vjp("torch has no additive score.", "attention_additive_scores"),
-    **_with_vjp(
-        "torch's attention makes its scores itself, of queries and keys.", "soft_attention"
-    ),
+    **_with_vjp("torch's log-density of a normal has its constant, too.", "glimpse_reinforce"),
     **_with_vjp("torch has no gradient by a score function.", "hard_attention_score_gradient"),
     **_with_vjp(_DIVERGENCE, "gan_optimal_discriminator", "gan_jensen_shannon", "gan_criterion"),
     **_with_vjp(_NO_DELTA, "bptt_delta", "bptt_untied", "bptt_gradient", "state_jacobian"),
@@ -599,7 +596,7 @@ def _feed_forward(
 def _layer_parameters(x: Tensor, arguments: dict[str, Tensor], norms: int) -> dict[str, Tensor]:
     """Parameters of nn.TransformerEncoderLayer or nn.TransformerDecoderLayer."""
     D, hidden = x.shape[-1], len(arguments["W_1"])
-    parameters = {}
+    parameters: dict[str, Tensor] = {}
     for ours, theirs in (("self", "self_attn."), ("cross", "multihead_attn.")):
         if f"{ours}_W_q" in arguments:
             weights, biases = (
@@ -669,6 +666,36 @@ def _decoder_layer(
     return _within(y, lengths)
 
 
+def _additive_scores(
+    query: Tensor, keys: Tensor, W_q: Tensor, W_k: Tensor, v: Tensor, b: Tensor = None
+) -> Tensor:
+    # two layers on [query, key], the matrices side by side
+    both = torch.cat([query.expand(len(keys), *query.shape), keys], dim=-1)
+    hidden = torch.tanh(linear(both, torch.cat([W_q, W_k], dim=-1), b))
+    return linear(hidden, v[None])[..., 0]
+
+
+def _soft_attention(
+    scores: Tensor, values: Tensor, lengths: Tensor = None, mask: Tensor = None
+) -> tuple[Tensor, Tensor]:
+    """Scores as the additive mask of an attention whose queries and keys are 0."""
+    if torch.isneginf(scores).any():
+        raise Unsupported("torch's attention takes a score of -inf for a masked one.")
+    T, B = scores.shape
+    added = scores
+    if lengths is not None:
+        added = added.masked_fill(torch.arange(T)[:, None] >= lengths, -torch.inf)
+    if mask is not None:
+        added = added.masked_fill(~mask, -torch.inf)
+    q, k = scores.new_zeros(B, 1, 1), scores.new_zeros(B, T, 1)
+    rows = torch.eye(T, dtype=scores.dtype).expand(B, T, T)
+    context, weights = (
+        nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=added.T[:, None])[:, 0]
+        for v in (values.swapaxes(0, 1), rows)
+    )
+    return context, weights.T
+
+
 def _translation_look(h_d: Tensor, h_e: Tensor, v: Tensor, lengths: Tensor) -> Tensor:
     """(B, N, …) of the values v (B, T, …), by scores that are not scaled."""
     q, k = (h.swapaxes(0, 1)[:, None] for h in (h_d, h_e))
@@ -719,6 +746,44 @@ def _glimpse_core(g: Tensor, h_prev: Tensor, U: Tensor, W: Tensor, b_h: Tensor =
 
 def _glimpse_action(h: Tensor, W_a: Tensor, b_a: Tensor = None) -> Tensor:
     return torch.softmax(linear(h, W_a, b_a), dim=-1)
+
+
+def _glimpse_network(
+    rho: Tensor,
+    l: Tensor,
+    W_rho: Tensor,
+    W_l: Tensor,
+    W_gr: Tensor,
+    W_gl: Tensor,
+    b_rho: Tensor = None,
+    b_l: Tensor = None,
+    b_g: Tensor = None,
+) -> Tensor:
+    seen = torch.relu(linear(rho.flatten(1), W_rho, b_rho))
+    place = torch.relu(linear(l, W_l, b_l))
+    both = torch.cat([seen, place], dim=-1)
+    return torch.relu(linear(both, torch.cat([W_gr, W_gl], dim=-1), b_g))
+
+
+def _glimpse_location(
+    h: Tensor,
+    eps: Tensor,
+    W_mu: Tensor,
+    b_mu: Tensor = None,
+    sigma: float = 0.25,
+    mean: str = "linear",
+) -> tuple[Tensor, Tensor]:
+    mu = linear(h, W_mu, b_mu)
+    mu = torch.tanh(mu) if mean == "tanh" else mu
+    return mu, torch.distributions.transforms.AffineTransform(mu, sigma)(eps)
+
+
+def _glimpse_baseline(
+    h: Tensor, R: Tensor, W_b: Tensor, b_b: Tensor = None
+) -> tuple[Tensor, Tensor]:
+    b = linear(h, W_b, b_b)[..., 0]
+    loss = nn.functional.mse_loss(b, R.expand_as(b), reduction="none")
+    return b, loss.mean(dim=1).sum()
 
 
 # generative adversarial networks
@@ -804,9 +869,9 @@ def _gan_discriminator_step(
 ) -> tuple[Tensor, ...]:
     fake = _gan_generator(z, W_G1, W_G2, b_G1, b_G2, activation, output_activation)
 
-    def loss(*discriminator: Tensor) -> Tensor:
+    def loss(W_D1: Tensor, W_D2: Tensor, b_D1: Tensor, b_D2: Tensor) -> Tensor:
         (_, a_real), (_, a_fake) = (
-            _gan_discriminator(batch, *discriminator, activation=activation) for batch in (x, fake)
+            _gan_discriminator(batch, W_D1, W_D2, b_D1, b_D2, activation) for batch in (x, fake)
         )
         return _gan_discriminator_loss(a_real, a_fake)
 
@@ -830,8 +895,8 @@ def _gan_generator_step(
 ) -> tuple[Tensor, ...]:
     chosen = {"saturating": _gan_saturating_loss, "non_saturating": _gan_non_saturating_loss}
 
-    def loss(*generator: Tensor) -> Tensor:
-        fake = _gan_generator(z, *generator, activation, output_activation)
+    def loss(W_G1: Tensor, W_G2: Tensor, b_G1: Tensor, b_G2: Tensor) -> Tensor:
+        fake = _gan_generator(z, W_G1, W_G2, b_G1, b_G2, activation, output_activation)
         _, a = _gan_discriminator(fake, W_D1, W_D2, b_D1, b_D2, activation)
         return chosen[generator_loss](a)
 
@@ -858,10 +923,13 @@ def _gan_step(
 ) -> tuple[Tensor, ...]:
     generator: tuple[Tensor, ...] = (W_G1, W_G2, b_G1, b_G2)
     discriminator: tuple[Tensor, ...] = (W_D1, W_D2, b_D1, b_D2)
-    kinds = (activation, output_activation)
+    kinds = {"activation": activation, "output_activation": output_activation}
+    ascend: Callable[..., tuple[Tensor, ...]] = _gan_discriminator_step
+    descend: Callable[..., tuple[Tensor, ...]] = _gan_generator_step
     for x_k, z_k in zip(X, Z, strict=True):
-        discriminator = _gan_discriminator_step(x_k, z_k, *generator, *discriminator, *kinds, eta_D)
-    generator = _gan_generator_step(z, *generator, *discriminator, generator_loss, *kinds, eta_G)
+        discriminator = ascend(x_k, z_k, *generator, *discriminator, eta_D=eta_D, **kinds)
+    chosen = {"generator_loss": generator_loss, "eta_G": eta_G}
+    generator = descend(z, *generator, *discriminator, **chosen, **kinds)
     return *generator, *discriminator
 
 
@@ -981,10 +1049,15 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "attention_general_scores": lambda query, keys, W: nn.functional.bilinear(
         query.expand(len(keys), *query.shape), keys, W[None]
     )[..., 0],
+    "attention_additive_scores": _additive_scores,
+    "soft_attention": _soft_attention,
     "translation_attention": _translation_attention,
     "translation_attentional_state": _translation_attentional_state,
     "translation_step": _translation_step,
+    "glimpse_network": _glimpse_network,
     "glimpse_core": _glimpse_core,
+    "glimpse_location": _glimpse_location,
+    "glimpse_baseline": _glimpse_baseline,
     "glimpse_action": _glimpse_action,
     "gan_generator": _gan_generator,
     "gan_discriminator": _gan_discriminator,

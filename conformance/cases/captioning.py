@@ -1319,7 +1319,7 @@ def policies() -> list[Draft]:
         *both(
             key,
             "bias",
-            "b left out",
+            "the bias left out of the scores, or added after the softmax",
             "db a mean over the batch",
             policy("bias", 6, 4, 3, bias=True),
         ),

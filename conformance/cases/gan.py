@@ -903,7 +903,13 @@ def saturation() -> list[Draft]:
             {"a": array(NAN, INF, -INF, 0.5)},
             ("special",),
         ),
-        Draft(name, "empty", "no logits", {"a": np.zeros((0, 2))}, ("zero-length",)),
+        Draft(
+            name,
+            "empty",
+            "no logits: two empty results of the same shape",
+            {"a": np.zeros((0, 2))},
+            ("zero-length",),
+        ),
     ]
 
 
@@ -972,7 +978,13 @@ def optimal() -> list[Draft]:
             inputs(array(0.5, NAN, 0.25, 0.25), array(NAN, 0.5, 0.25, 0.0)),
             ("special",),
         ),
-        Draft(name, "empty", "no points", inputs(np.zeros(0), np.zeros(0)), ("zero-length",)),
+        Draft(
+            name,
+            "empty",
+            "no points: an empty result, and no division",
+            inputs(np.zeros(0), np.zeros(0)),
+            ("zero-length",),
+        ),
         Draft(f"{name}.vjp", "plain", "signs, or the other's mass in the numerator", plain),
         Draft(
             f"{name}.vjp",

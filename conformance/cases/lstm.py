@@ -184,6 +184,15 @@ def subnormal(unit: float, large: float) -> Inputs:
     return {**made, **scaled, "W_g": made["W_g"] * large}
 
 
+def subnormal_cell(unit: float) -> Inputs:
+    """Every gate open, no weights; g of twice the unit, which is normal, and c of half of it."""
+    made = step("subnormal-cell", 2, 3, 4, *BIASES)
+    weights = {name: np.zeros((3, 7)) for name in ("W_i", "W_f", "W_g", "W_o")}
+    gates = {name: filled(3, 1e4) for name in ("b_i", "b_f", "b_o")}
+    b_g = np.array([2.0, 3.0, -2.5]) * unit
+    return {**made, **weights, **gates, "b_g": b_g, "c_prev": made["c_prev"] * unit / 2}
+
+
 def steps() -> list[Draft]:
     """lstm_step."""
     tail = {**step("tail", 2, 4, 3), "c_prev": np.zeros((2, 4))}
@@ -362,6 +371,25 @@ def steps() -> list[Draft]:
             subnormal(1e-309, 1e200),
             ("subnormal",),
             clauses=STEP,
+            dtypes=("float64",),
+        ),
+        Draft(
+            "lstm_step",
+            "subnormal-cell-f32",
+            "open gates, a subnormal cell and a candidate above: their sum is a normal number, and"
+            " the candidate alone where the cell is flushed",
+            subnormal_cell(1e-38),
+            ("subnormal", "isolated"),
+            clauses=MEMORY + CELL,
+            dtypes=("float32",),
+        ),
+        Draft(
+            "lstm_step",
+            "subnormal-cell-f64",
+            "as subnormal-cell-f32, for float64's subnormals",
+            subnormal_cell(2e-308),
+            ("subnormal", "isolated"),
+            clauses=MEMORY + CELL,
             dtypes=("float64",),
         ),
         draft(

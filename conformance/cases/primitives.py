@@ -1166,6 +1166,29 @@ def affine() -> list[Draft]:
             x=[[1e-40, -3e-41]],
             W=[[1e30, 2e30], [-5e29, 1e31]],
         ),
+        Draft(
+            "affine",
+            "subnormal-weights",
+            "subnormal weights read as 0, and the bias alone is left: inputs may be large",
+            {
+                "x": [[2e30, -1e31], [5e29, 3e30]],
+                "W": [[1e-40, -3e-41], [-7e-41, 2e-40]],
+                "b": [1e-10, -3e-10],
+            },
+            ("subnormal",),
+            dtypes=("float32",),
+        ),
+        Draft(
+            "affine",
+            "subnormal-double",
+            "float64's subnormals read as 0, which float32's do not show: 1e-310 · 1e300",
+            {
+                "x": [[1e-310, -3e-311], [2e300, -1e301]],
+                "W": [[1e300, 2e300], [7e-311, 2e-310]],
+            },
+            ("subnormal",),
+            dtypes=("float64",),
+        ),
         case(
             "nan-row",
             "a NaN in one example that reaches another",

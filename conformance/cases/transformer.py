@@ -1169,6 +1169,22 @@ def models() -> list[Draft]:
         ),
         *both(
             name,
+            "source-padding",
+            "a padded source with D = 4: at D = 2 a norm leaves little but signs, in which an"
+            " encoder that attends to the padding does not show",
+            "the source's padding has no share in the gradients",
+            {
+                "source": source,
+                "target": target,
+                **whole_model(f"{name} source-padding", 1, 5, 4, 2, 6, 3),
+                "source_lengths": whole(2, 1),
+            },
+            ("lengths",),
+            attributes={"heads": 2},
+            clauses=STACK + LENGTHS,
+        ),
+        *both(
+            name,
             "two-layers",
             "decoder layer n given the output of encoder layer n; the layers in reverse order, or"
             " the first one twice",

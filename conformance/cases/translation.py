@@ -383,7 +383,14 @@ def attentional_state() -> list[Draft]:
             ("hand", "saturation"),
             clauses=MIXED,
         ),
-        Draft(f, "no-batch", "B = 0", mixed("no-batch", 0, 3, 2), ("zero-length",), clauses=MIXED),
+        Draft(
+            f,
+            "no-batch",
+            "B = 0: h_tilde is empty, with all K columns",
+            mixed("no-batch", 0, 3, 2),
+            ("zero-length",),
+            clauses=MIXED,
+        ),
         Draft(f"{f}.vjp", "plain", "dc and dh exchanged", mixed("plain", 2, 3, 5), clauses=MIXED),
         Draft(
             f"{f}.vjp",
@@ -478,7 +485,7 @@ def steps() -> list[Draft]:
         Draft(
             f,
             "no-batch",
-            "B = 0",
+            "B = 0: logits, state and weights are empty, in full shape",
             step(f"{f} no-batch", 4, 0),
             ("zero-length",),
             clauses=everything,
@@ -626,7 +633,7 @@ def forward() -> list[Draft]:
         Draft(
             f,
             "one-word",
-            "T = N = 1",
+            "T = N = 1: the one weight is 1, and no axis of length 1 is dropped",
             sentences(f"{f} one-word", 1, 1, 2, sizes=SMALL),
             clauses=every,
         ),
@@ -649,7 +656,7 @@ def forward() -> list[Draft]:
         Draft(
             f,
             "no-batch",
-            "B = 0",
+            "B = 0: logits and weights are empty, in full shape",
             sentences(f"{f} no-batch", 4, 5, 0, sizes=SMALL),
             ("zero-length",),
             clauses=every,
@@ -789,7 +796,7 @@ def loss() -> list[Draft]:
         Draft(
             f,
             "no-target",
-            "N = 0: 0",
+            "N = 0: the loss of no words is 0, not NaN",
             sentences(f"{f} no-target", 4, 0, 2, sizes=SMALL),
             ("zero-length",),
             clauses=LOSS,
@@ -797,7 +804,7 @@ def loss() -> list[Draft]:
         Draft(
             f,
             "no-batch",
-            "B = 0: 0",
+            "B = 0: the loss of no sentences is 0, not NaN",
             sentences(f"{f} no-batch", 4, 5, 0, sizes=SMALL),
             ("zero-length",),
             clauses=LOSS,
@@ -1033,6 +1040,23 @@ def beam() -> list[Draft]:
             to_translate(f"{f} ends 60", 5, 4, *BIASES, output=3),
             attributes={**go, "end": 4},
             clauses=every,
+        ),
+        Draft(
+            f,
+            "place",
+            "a hypothesis that has ended keeps its place: one that is kept beside the beam lets a"
+            " worse beginning through, which wins in the end",
+            to_translate(f"{f} place 75", 4, 3, *BIASES, output=3),
+            attributes={**go, "end": 4, "width": 2},
+            clauses=BEAM,
+        ),
+        Draft(
+            f,
+            "start-word",
+            "start = 5: a search that begins with word 0 finds other words",
+            to_translate(f"{f} start-word 4", 4, 3, *BIASES, output=3),
+            attributes={**go, "start": 5},
+            clauses=BEAM,
         ),
         Draft(
             f,

@@ -25,8 +25,14 @@ Tensor = Any  # torch.Tensor, where torch is installed
 
 # every element takes a node of the graph for each operation: larger cases would take minutes
 MOST_ELEMENTS = 6000
-# a NaN has no derivative, and at a kink the derivative is a convention
+# at a kink the derivative is a convention
 LEFT_OUT = {"kink"}
+# A NaN that a selection leaves out of the result is multiplied with a gradient of 0 by autograd,
+# which makes it NaN again.
+NAN_TIMES_ZERO = {"attention_weights.vjp-nan-f64", "scaled_dot_product_attention.vjp-nan-f64"}
+# Autograd adds up in an order of its own: where terms cancel, the error is that of the terms, here
+# as a share of the gradient's largest element. A wrong gradient is off by far more.
+OF_THE_LARGEST = 1e-14
 
 
 class Traced:
@@ -168,10 +174,12 @@ def autograd(vector: Vector) -> dict[str, Array]:
     made, errors = [], []
     for cotangent, name in cotangents.items():
         if np.size(outputs[name]):
-            made.append(stacked(np.asarray(outputs[name], dtype=object)))
-            errors.append(torch.from_numpy(vector.inputs[cotangent].astype(np.float64)))
+            output = stacked(np.asarray(outputs[name], dtype=object))
+            if output.requires_grad:
+                made.append(output)
+                errors.append(torch.from_numpy(vector.inputs[cotangent].astype(np.float64)))
     wanted = [name.removeprefix("d") for name in vector.outputs]
-    if not any(output.requires_grad for output in made):
+    if not made:
         return {f"d{name}": np.zeros(leaves[name].shape) for name in wanted}
     gradients = torch.autograd.grad(
         made,
@@ -193,6 +201,7 @@ def vectors() -> dict[str, list[Vector]]:
             vector.operation.name.endswith(".vjp")
             and vector.case.dtype == "float64"
             and not LEFT_OUT & set(vector.case.flags)
+            and vector.id not in NAN_TIMES_ZERO
             and size <= MOST_ELEMENTS
         ):
             chosen[vector.operation.topic].append(vector)
@@ -208,11 +217,13 @@ def test_autograd_agrees_with_the_stored_gradients(topic: str) -> None:
         with np.errstate(all="ignore"):
             gradients = autograd(vector)
         for name, truth in vector.outputs.items():
+            finite = np.abs(truth[np.isfinite(truth)])
+            rounding = OF_THE_LARGEST * finite.max() / K if finite.size else 0.0
             errors, _, _ = deviations(
                 gradients[name].reshape(-1),
-                truth.reshape(-1) + 0.0,
-                vector.sigma[name].reshape(-1),
-                vector.case.classes.get(name, Classes()),
+                truth.reshape(-1) + 0.0,  # not the sign of a zero
+                vector.sigma[name].reshape(-1) + rounding,
+                Classes(zero_any_sign=list(range(truth.size))),
                 "float64",
             )
             if errors.size and not errors.max() <= K:

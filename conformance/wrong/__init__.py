@@ -16,22 +16,22 @@ def tanh_1e4(x: Array) -> Array:
     c = np.clip(x, -4.97, 4.97)
     s = c * c
     y = c * (135135 + s * (17325 + s * (378 + s))) / (135135 + s * (62370 + s * (3150 + 28 * s)))
-    return np.clip(y, -1, 1).astype(x.dtype)
+    return np.asarray(np.clip(y, -1, 1), dtype=x.dtype)
 
 
 def tanh_1e6(x: Array) -> Array:
     """tanh with a relative error of 1e-6."""
-    return (np.tanh(x) * (1 + 1e-6)).astype(x.dtype)
+    return np.asarray(np.tanh(x) * (1 + 1e-6), dtype=x.dtype)
 
 
 def exp_1e4(x: Array) -> Array:
     """An exponential with a relative error of 1e-4 that varies with x."""
-    return (np.exp(x) * (1 + 1e-4 * np.sin(40 * x))).astype(x.dtype)
+    return np.asarray(np.exp(x) * (1 + 1e-4 * np.sin(40 * x)), dtype=x.dtype)
 
 
 def exp_1e6(x: Array) -> Array:
     """An exponential with a relative error of 1e-6 that varies with x."""
-    return (np.exp(x) * (1 + 1e-6 * np.sin(40 * x))).astype(x.dtype)
+    return np.asarray(np.exp(x) * (1 + 1e-6 * np.sin(40 * x)), dtype=x.dtype)
 
 
 def half(x: Array) -> Array:
