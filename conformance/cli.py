@@ -557,4 +557,4 @@ def fuzz_command(
     for finding in campaign.findings.values():
         click.echo(fuzz.snippet(finding, backend))
     reports.show_campaign(campaign, pairs, refused, console_of())
-    sys.exit(1 if campaign.findings else 0)
+    sys.exit(1 if campaign.findings else USAGE if campaign.broken else 0)

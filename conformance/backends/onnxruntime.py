@@ -157,10 +157,14 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
     return _run(nodes, "loss", logits=logits, targets=targets)[0]
 
 
-def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
-    """LayerNormalization, whose attributes are float32 in a graph of any dtype."""
+def _refuse_epsilon(eps: float, x: Array) -> None:
     if float(np.float32(eps)) != eps and x.dtype == np.float64:
         raise Unsupported(f"ONNX holds an epsilon as a float32, and none of these is {eps!r}.")
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> Array:
+    """LayerNormalization, whose attributes are float32 in a graph of any dtype."""
+    _refuse_epsilon(eps, x)
     nodes = [node("LayerNormalization", "x gamma beta", "y", axis=-1, epsilon=eps)]
     return _run(nodes, "y", x=x, gamma=gamma, beta=beta)[0]
 
@@ -868,13 +872,16 @@ def feed_forward(
     return _run(_feed("x", "y", feeds), "y", x=x, **feeds)[0]
 
 
+EPSILON = 1e-5
+
+
 def _add_norm(
     x: str, y: str, n: int, norm: str, inner: Callable[[str, str], list[Node]]
 ) -> list[Node]:
     """A sublayer with its residual connection, Add, and LayerNormalization behind or before."""
 
     def normalised(a: str, b: str) -> Node:
-        return node("LayerNormalization", f"{a} gamma_{n} beta_{n}", b, axis=-1, epsilon=1e-5)
+        return node("LayerNormalization", f"{a} gamma_{n} beta_{n}", b, axis=-1, epsilon=EPSILON)
 
     if norm == "post":
         return [
@@ -905,6 +912,7 @@ def encoder_layer(
     **weights: Array | None,
 ) -> Array:
     """The operators of `multi_head_attention` and `feed_forward`, Add and LayerNormalization."""
+    _refuse_epsilon(EPSILON, x)
     keep = _keep(mask, lengths, False, (len(x), heads, x.shape[1], x.shape[1]))
     nodes = [
         *_add_norm("x", "a", 1, norm, lambda i, o: _heads(i, i, i, o, heads, weights, "self_")),
@@ -923,6 +931,7 @@ def decoder_layer(
     **weights: Array | None,
 ) -> Array:
     """Attention to itself and to the memory, the feed-forward network: as in `encoder_layer`."""
+    _refuse_epsilon(EPSILON, x)
     (B, L, _), S = x.shape, memory.shape[1]
     keep = _keep(None, lengths, True, (B, heads, L, L))
     look = _keep(None, memory_lengths, False, (B, heads, L, S))

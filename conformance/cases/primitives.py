@@ -1183,8 +1183,8 @@ def affine() -> list[Draft]:
             "subnormal-double",
             "float64's subnormals read as 0, which float32's do not show: 1e-310 · 1e300",
             {
-                "x": [[1e-310, -3e-311], [2e300, -1e301]],
-                "W": [[1e300, 2e300], [7e-311, 2e-310]],
+                "x": [[1e-310, -3e-311], [4e-310, 2e-311]],
+                "W": [[1e300, 2e300], [-5e299, 3e300]],
             },
             ("subnormal",),
             dtypes=("float64",),

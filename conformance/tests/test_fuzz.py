@@ -1,6 +1,7 @@
 """A planted fault is found and shrunk; an honest backend yields nothing; no result is lost."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_the_same_seed_finds_the_same() -> None:
 
 
 def test_an_honest_backend_yields_nothing() -> None:
-    done = nnspec(f"{FILE}:Honest", "--time", "4s", "--seed", "1")
+    done = nnspec(f"{FILE}:Honest", "--time", "3s", "--seed", "1")
     assert done.exit_code == 0, done.output
     assert "gru" in done.output
 
@@ -80,10 +81,6 @@ def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:
     assert list(tmp_path.glob("sigmoid-fuzz-*.json"))
 
 
-def two_processes() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(2)
-
-
 class Counting(ProcessPoolExecutor):
     """A pool that counts what it is given."""
 
@@ -95,9 +92,8 @@ class Counting(ProcessPoolExecutor):
 
 
 def test_a_process_pool_does_the_work() -> None:
-    campaign = fuzz.Campaign("Clamped", 3)
+    campaign = fuzz.Campaign(f"{FILE}:Clamped", 3)
     pairs = [("sigmoid", "float32"), ("sigmoid", "float64")]
-    campaign.backend = f"{FILE}:Clamped"
     fuzz.run(campaign, pairs, seconds=10, executor=Counting(2))
     assert Counting.submitted >= 4
     assert not campaign.broken
@@ -112,6 +108,15 @@ def test_the_command_takes_a_pool() -> None:
     )
     assert done.exit_code == 0, done.output
     assert "doubt" not in done.output
+
+
+def test_an_executor_that_loses_its_tasks_is_named_and_left() -> None:
+    campaign = fuzz.Campaign(f"{FILE}:Honest", 3)
+    pool = ProcessPoolExecutor(1)
+    pool.submit(os._exit, 1)
+    fuzz.run(campaign, [("sigmoid", "float32")], seconds=20, executor=pool)
+    assert not campaign.complete
+    assert campaign.broken
 
 
 def test_dask_does_the_work() -> None:
