@@ -490,7 +490,12 @@ def _collect(campaign: Campaign, future: "Future[Outcome]") -> Outcome | None:
         tally.undecided += outcome.undecided
         tally.seconds += outcome.seconds
     if outcome.finding is not None:
-        campaign.findings[key] = outcome.finding
+        known = campaign.findings.get(key)
+        if known is None or known.case.id == outcome.finding.case.id:
+            campaign.findings[key] = outcome.finding
+        else:
+            # another task came first; one counter-example for each operation and dtype is enough
+            outcome.finding = None
     return outcome
 
 
