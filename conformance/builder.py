@@ -25,6 +25,7 @@ from nnspec.conformance.suite import (
     read_file,
     unpack,
 )
+from nnspec.conformance.verdict import judge
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, check_shapes, spec
 
@@ -142,7 +143,7 @@ def build_case(draft: Draft, dtype: str) -> Case:
     except oracle.OracleError as error:
         raise oracle.OracleError(f"{identifier}: {error}") from None
     classes = {name: classes_of(draft, dtype, value) for name, value in truths.items()}
-    return Case(
+    case = Case(
         id=identifier,
         note=draft.note,
         flags=list(draft.flags),
@@ -157,6 +158,12 @@ def build_case(draft: Draft, dtype: str) -> Case:
         sigma={name: value.reshape(-1).tolist() for name, value in sigma.items()},
         classes={name: found for name, found in classes.items() if found != Classes()},
     )
+    with np.errstate(all="ignore"):
+        outputs = as_outputs(operation, oracle.reference(operation)(**arguments))
+    found = judge(unpack(case, operation, identifier), outputs)
+    if found.verdict != "pass":
+        raise oracle.OracleError(f"{identifier}: the reference itself fails: {found.reason}")
+    return case
 
 
 def render(file: VectorFile) -> str:

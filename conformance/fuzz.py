@@ -65,7 +65,7 @@ TASK_SECONDS = 5.0
 # an executor that loses more tasks than this is of no use
 MOST_LOST = 20
 # a fresh input that needs more is a tie, which the oracle would pursue to its limit
-MOST_BITS = 1024
+MOST_BITS = 4096
 # each is 64 more runs with random rounding, before a failure is believed
 MORE_BUDGETS = 5
 SHORT = {dtype: short for short, dtype in SHORT_DTYPES.items()}
@@ -203,7 +203,7 @@ class Examiner:
             return self._found(found, self._with_budget(case, given) or vector)
         try:
             truths = oracle.truth(self.operation, given, most_bits=MOST_BITS)
-        except oracle.OracleError as error:
+        except (oracle.OracleError, TypeError, AttributeError) as error:
             self._undecided(error)
             return None
         quick = with_truth(case, self.operation, truths, floor_of(truths, self.task.dtype))
@@ -273,15 +273,20 @@ class Examiner:
             if truths is None:
                 truths = oracle.truth(self.operation, given, most_bits=MOST_BITS)
             sigma = oracle.budget(self.operation, given, truths, self.task.dtype, case.id)
-        except oracle.OracleError as error:
+        except (oracle.OracleError, TypeError, AttributeError) as error:
             self._undecided(error)
             return None
         return with_truth(case, self.operation, truths, sigma)
 
-    def _undecided(self, error: oracle.OracleError) -> None:
+    def _undecided(self, error: Exception) -> None:
         self.outcome.undecided += 1
-        if "witness" in str(error) and len(self.outcome.doubts) < 3:
-            self.outcome.doubts.append(str(error))
+        # balls that stay apart are no doubt; two transcriptions that disagree, or a function that
+        # does not run on balls, are
+        ours = not isinstance(error, oracle.OracleError) or "witness" in str(error)
+        if ours and len(self.outcome.doubts) < 3:
+            self.outcome.doubts.append(
+                f"{self.identifier}: the oracle: {type(error).__name__}: {error}"
+            )
 
     def _found(self, found: Result, vector: Vector) -> Finding:
         case = msgspec.structs.replace(vector.case, note=f"{found.verdict}: {found.reason}")

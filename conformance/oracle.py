@@ -16,7 +16,15 @@ import numpy as np
 from flint import arb, ctx
 
 from nnspec.conformance.cases.draft import draw
-from nnspec.conformance.numbers import Ball, Dual, Noisy, NoisyArray, Rounding, Undecided, objects
+from nnspec.conformance.number_types import (
+    Ball,
+    Dual,
+    Noisy,
+    NoisyArray,
+    Rounding,
+    Undecided,
+    objects,
+)
 from nnspec.conformance.suite import as_outputs
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, spec

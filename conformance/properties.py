@@ -124,6 +124,8 @@ UNORDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "encoder_layer": ("L", {}),
     "contextual_embedding": ("L", {"position": "none"}),
 }
+# what is handed over besides the states
+CARRIED = {"glimpse_rollout": {"l_0": Part(0, "l", (-1,))}}
 # operations whose result is the gradient of a mean over the batch
 MEANS = {"hard_attention_score_gradient"}
 # the input that a constant may be added to
@@ -156,11 +158,16 @@ def results(operation: Operation, given: Mapping[str, Any]) -> list[str]:
 
 
 def later_states(operation: Operation) -> dict[str, Part]:
-    """For each initial state, the output that holds the last one; {} where one has none."""
-    found = {}
+    """For each initial state, the output that holds the last one; {} where one has none.
+
+    A bidirectional layer has none: its second direction begins at the end.
+    """
+    found = dict(CARRIED.get(operation.name, {}))
     for state in operation.states:
         last = state.replace("_0", "_T")
         whole = state.removesuffix("_0")
+        if state.endswith(("_fwd", "_bwd")):
+            return {}
         if last in operation.outputs:
             found[state] = Part(0, last)
         elif axes(operation, whole, "T") == 0:

@@ -207,7 +207,10 @@ def show_properties(
             words = f"{each.property}: {each.operation} in {each.dtype}: unsupported: "
             console.print(escape(words + each.unsupported), highlight=False, soft_wrap=True)
     untouched = [o.name for o in asked if o.name not in {each.operation for each in done}]
-    if untouched:
+    if len(untouched) > 40:
+        line = f"not checked: {len(untouched)} operations, which the backend lacks or to which"
+        console.print(f"{line} none of these properties applies", highlight=False, soft_wrap=True)
+    elif untouched:
         console.print(f"not checked: {', '.join(untouched)}", highlight=False, soft_wrap=True)
 
 
@@ -218,7 +221,8 @@ def show_campaign(
     topics: dict[str, list[tuple[str, Any]]] = {}
     for name, tally in campaign.tallies.items():
         topics.setdefault(spec().operations[name].topic, []).append((name, tally))
-    table = Table(title=f"fuzz {campaign.backend}, seed {campaign.seed}", title_justify="left")
+    console.print(f"fuzz {escape(campaign.backend)}, seed {campaign.seed}", highlight=False)
+    table = Table()
     table.add_column("topic")
     for heading in ("operations", "inputs", "undecided", "inputs/s", "found"):
         table.add_column(heading, justify="right")

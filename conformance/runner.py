@@ -41,7 +41,8 @@ class Run(msgspec.Struct):
 
 def worker_command(backend: str) -> list[str]:
     """The command that serves a Python backend."""
-    return [sys.executable, "-m", "nnspec.conformance.worker", backend]
+    # -P: no file of the user's folder may stand in for a module of Python or of a framework
+    return [sys.executable, "-P", "-m", "nnspec.conformance.worker", backend]
 
 
 def missing(hello: Hello, vector: Vector) -> str | None:

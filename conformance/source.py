@@ -1,5 +1,6 @@
 """Arrays and arguments as Python source, for the programs that show a fault."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ def source(array: Array) -> str:
     )
     if array.size == 0:
         return f"np.zeros({array.shape}, dtype=np.{_kind(array)})"
+    # NumPy separates matrices by an empty line
+    values = re.sub(r"\n\s*\n", "\n", values)
     words = values.replace("nan", "np.nan").replace("inf", "np.inf")
     return f"np.array({words}, dtype=np.{_kind(array)})"
 

@@ -149,7 +149,8 @@ def serve(
 
 
 def main(wrap: Callable[[Any], Any] = lambda backend: backend) -> int:
-    """Serve the backend named on the command line."""
+    """Serve the backend named on the command line, which may be a module of this folder."""
+    sys.path.append(os.getcwd())
     warnings.simplefilter("ignore")
     # the messages keep the real standard output; everything else that prints goes to stderr
     replies = os.fdopen(os.dup(1), "wb")

@@ -196,7 +196,7 @@ def hard_attention(
     # the sum is 1: that it is found below u is rounding, and means the last location
     last = np.where(valid, np.arange(len(scores))[:, np.newaxis], -1).max(axis=0, initial=-1)
     index = np.minimum((cumulated <= u).sum(axis=0), last)  # attention.hard
-    context = np.zeros(values.shape[1:], dtype=values.dtype)
+    context = np.zeros_like(values, shape=values.shape[1:])
     for j in range(len(values)):
         context = np.where((index == j)[:, np.newaxis], values[j], context)  # attention.hard
     return context, index

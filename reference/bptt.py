@@ -77,7 +77,7 @@ def bptt_delta(
     """
     delta_O = dO * (1 - O * O)  # bptt.output_error
     delta = np.zeros_like(S)
-    delta_next = np.zeros(S.shape[1:], dtype=S.dtype)
+    delta_next = np.zeros_like(S, shape=S.shape[1:])
     for t in reversed(range(len(S))):
         from_output, from_next = delta_O[t] @ V, delta_next @ W
         delta[t] = DERIVATIVES[activation](S[t]) * (from_output + from_next)  # bptt.delta
@@ -106,7 +106,7 @@ def bptt_untied(
 
 def first(S: Array, S_0: Array | None) -> Array:
     """S_0, or zeros (B, H) where it is not given."""
-    return np.zeros(S.shape[1:], dtype=S.dtype) if S_0 is None else S_0
+    return np.zeros_like(S, shape=S.shape[1:]) if S_0 is None else S_0
 
 
 def before(S: Array, S_0: Array | None) -> Array:
@@ -148,8 +148,8 @@ def bptt_unfolded(
     Source: slide "Recurrent Neural Network Architecture (cont.)", LeCun 2015, figure 5;
     spec/bptt.md.
     """
-    S = np.zeros((*X.shape[:2], W.shape[1]), dtype=X.dtype)
-    O = np.zeros((*X.shape[:2], V.shape[1]), dtype=X.dtype)
+    S = np.zeros_like(X, shape=(*X.shape[:2], W.shape[1]))
+    O = np.zeros_like(X, shape=(*X.shape[:2], V.shape[1]))
     S_t = first(S, S_0)
     for t in range(len(X)):
         S_t = rnn_step(X[t], S_t, U[t], W[t], activation=activation)  # bptt.unfolded
@@ -172,7 +172,7 @@ def bptt_unfolded_vjp(
     S, O = bptt_unfolded(X, U, W, V, S_0=S_0, activation=activation)
     S_prev = before(S, S_0)
     dX, dU, dW, dV = (np.zeros_like(M) for M in (X, U, W, V))
-    dS_next = np.zeros(S.shape[1:], dtype=X.dtype)
+    dS_next = np.zeros_like(X, shape=S.shape[1:])
     for t in reversed(range(len(X))):
         delta_O = dO[t] * (1 - O[t] * O[t])
         delta = DERIVATIVES[activation](S[t]) * (delta_O @ V[t] + dS[t] + dS_next)
@@ -205,7 +205,7 @@ def bptt_truncated(
     delta_O = dO * (1 - O * O)
     delta = np.zeros_like(S)
     # errors[j] came from the output of j steps later
-    errors = np.zeros((0, *S.shape[1:]), dtype=S.dtype)
+    errors = np.zeros_like(S, shape=(0, *S.shape[1:]))
     for t in reversed(range(len(S))):
         carried = np.concatenate([(delta_O[t] @ V)[np.newaxis], errors[: window - 1] @ W])
         errors = DERIVATIVES[activation](S[t]) * carried  # bptt.truncated
@@ -330,7 +330,7 @@ def state_jacobian(
     gradient"; Pascanu, Mikolov and Bengio 2013, equation 5; spec/bptt.md.
     """
     T, B, H = S.shape
-    J = np.zeros((T + 1, B, H, H), dtype=S.dtype)
+    J = np.zeros_like(S, shape=(T + 1, B, H, H))
     J[T] = np.where(np.arange(H)[:, np.newaxis] == np.arange(H), 1, 0)
     for t in reversed(range(T)):
         slope = DERIVATIVES[activation](S[t])[:, np.newaxis, :]

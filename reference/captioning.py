@@ -507,8 +507,8 @@ def captioning_forward(
     fed = previous(words, first, lengths)
     valid = valid_steps(words, lengths)[:, :, None]
     h, c = captioning_init(a, W_init_h, W_init_c, b_init_h=b_init_h, b_init_c=b_init_c)
-    logits = np.zeros((T, B, E.shape[0]), dtype=a.dtype)
-    alpha = np.zeros((T, B, a.shape[1]), dtype=a.dtype)
+    logits = np.zeros_like(a, shape=(T, B, E.shape[0]))
+    alpha = np.zeros_like(a, shape=(T, B, a.shape[1]))
     for t in range(T):
         word, look, h, c = captioning_step(
             fed[t], h, c, a, **weights, **biases

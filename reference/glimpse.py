@@ -66,10 +66,10 @@ def glimpse_sensor(
     """
     B, M, N = X.shape
     first = starts(X, l, g_w, k)
-    rho = np.zeros((B, k, g_w, g_w), dtype=X.dtype)
+    rho = np.zeros_like(X, shape=(B, k, g_w, g_w))
     for i in range(k):
         s = 2**i
-        patch = np.zeros((B, g_w * s, g_w * s), dtype=X.dtype)
+        patch = np.zeros_like(X, shape=(B, g_w * s, g_w * s))
         for n in range(B):
             x, y = first[n, i].tolist()
             columns, to_columns = inside(x, g_w * s, N)
@@ -299,11 +299,11 @@ def glimpse_rollout(
     """
     T, B = eps.shape[:2]
     H = W.shape[0]
-    l = np.zeros((T, B, 2), dtype=X.dtype)
-    mu = np.zeros((T, B, 2), dtype=X.dtype)
-    h = np.zeros((T, B, H), dtype=X.dtype)
-    p = np.zeros((T, B, W_a.shape[0]), dtype=X.dtype)
-    h_t = np.zeros((B, H), dtype=X.dtype) if h_0 is None else h_0
+    l = np.zeros_like(X, shape=(T, B, 2))
+    mu = np.zeros_like(X, shape=(T, B, 2))
+    h = np.zeros_like(X, shape=(T, B, H))
+    p = np.zeros_like(X, shape=(T, B, W_a.shape[0]))
+    h_t = np.zeros_like(X, shape=(B, H)) if h_0 is None else h_0
     l_t = l_0
     for t in range(T):
         rho = glimpse_sensor(X, l_t, g_w=g_w, k=k)  # glimpse.rollout
@@ -345,10 +345,10 @@ def glimpse_unroll(
     """
     T, B = l.shape[:2]
     H = W.shape[0]
-    mu = np.zeros((T, B, 2), dtype=X.dtype)
-    h = np.zeros((T, B, H), dtype=X.dtype)
-    p = np.zeros((T, B, W_a.shape[0]), dtype=X.dtype)
-    h_t = np.zeros((B, H), dtype=X.dtype) if h_0 is None else h_0
+    mu = np.zeros_like(X, shape=(T, B, 2))
+    h = np.zeros_like(X, shape=(T, B, H))
+    p = np.zeros_like(X, shape=(T, B, W_a.shape[0]))
+    h_t = np.zeros_like(X, shape=(B, H)) if h_0 is None else h_0
     for t in range(T):
         rho = glimpse_sensor(X, l[t], g_w=g_w, k=k)  # glimpse.unroll
         g_t = glimpse_network(rho, l[t], W_rho, W_l, W_gr, W_gl, b_rho=b_rho, b_l=b_l, b_g=b_g)
@@ -394,7 +394,7 @@ def glimpse_unroll_vjp(
     parameters = weights | biases
     total = {f"d{name}": np.zeros_like(value) for name, value in parameters.items()}
     dX = np.zeros_like(X)
-    h_first = np.zeros((B, W.shape[0]), dtype=X.dtype) if h_0 is None else h_0
+    h_first = np.zeros_like(X, shape=(B, W.shape[0])) if h_0 is None else h_0
     look: dict[str, Any] = {"g_w": g_w, "k": k, "mean": mean}
     _, h, _ = glimpse_unroll(
         X, l, W_rho, W_l, W_gr, W_gl, U, W, W_mu, W_a, h_0=h_0, **seen, **others, **look
@@ -547,7 +547,7 @@ def glimpse_train_step(
     # the locations as numbers: none of the losses reaches the parameters through them
     looked_at = np.concatenate([l_0[None], l[: T - 1]])
     through = dmu if reinforce == "all" else np.zeros_like(dmu)
-    nothing = np.zeros((T, B, W_a.shape[0]), dtype=X.dtype)
+    nothing = np.zeros_like(X, shape=(T, B, W_a.shape[0]))
     d = glimpse_unroll_vjp(
         X, looked_at, W_rho, W_l, W_gr, W_gl, U, W, W_mu, W_a, through, dh, nothing, **look
     )

@@ -115,8 +115,8 @@ def gru_sequence(
     H = W.shape[0]
     steps = np.full(B, T) if lengths is None else lengths
     # a copy, since it is what T = 0 returns
-    h_t = np.zeros((B, H), dtype=X.dtype) if h_0 is None else h_0.copy()  # gru.initial_state
-    h = np.zeros((T, B, H), dtype=X.dtype)
+    h_t = np.zeros_like(X, shape=(B, H)) if h_0 is None else h_0.copy()  # gru.initial_state
+    h = np.zeros_like(X, shape=(T, B, H))
     for t in range(T):
         valid = (t < steps)[:, None]
         x_t = np.where(valid, X[t], 0)
@@ -240,8 +240,8 @@ def gru_reset_after_sequence(
     H = W.shape[0]
     steps = np.full(B, T) if lengths is None else lengths
     # a copy, since it is what T = 0 returns
-    h_t = np.zeros((B, H), dtype=X.dtype) if h_0 is None else h_0.copy()
-    h = np.zeros((T, B, H), dtype=X.dtype)
+    h_t = np.zeros_like(X, shape=(B, H)) if h_0 is None else h_0.copy()
+    h = np.zeros_like(X, shape=(T, B, H))
     biases = {"b_z": b_z, "b_r": b_r, "b": b, "b_h": b_h}
     for t in range(T):
         valid = (t < steps)[:, None]

@@ -201,9 +201,9 @@ def states(
     T, B, _ = X.shape
     steps = np.full(B, T) if lengths is None else lengths
     # copies, since they are what T = 0 returns
-    h_t = np.zeros((B, H), dtype=X.dtype) if h_0 is None else h_0.copy()  # lstm.initial_state
-    c_t = np.zeros((B, H), dtype=X.dtype) if c_0 is None else c_0.copy()  # lstm.initial_state
-    h, c = np.zeros((T, B, H), dtype=X.dtype), np.zeros((T, B, H), dtype=X.dtype)
+    h_t = np.zeros_like(X, shape=(B, H)) if h_0 is None else h_0.copy()  # lstm.initial_state
+    c_t = np.zeros_like(X, shape=(B, H)) if c_0 is None else c_0.copy()  # lstm.initial_state
+    h, c = np.zeros_like(X, shape=(T, B, H)), np.zeros_like(X, shape=(T, B, H))
     for t in range(T):
         valid = (t < steps)[:, None]
         x_t = np.where(valid, X[t], 0)

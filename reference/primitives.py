@@ -1,7 +1,7 @@
 """The functions that every other topic is made of, and their derivatives.
 
 Every function runs unchanged on float16, float32 and float64 arrays and on object arrays of
-balls, duals or noisy numbers; see `nnspec.conformance.numbers`.
+balls, duals or noisy numbers; see `nnspec.conformance.number_types`.
 """
 
 from collections.abc import Callable

@@ -149,7 +149,7 @@ def rnn_sequence(
     """
     valid = valid_steps(X, lengths)
     S_t = initial_state(X, W, S_0)
-    S = np.zeros((len(X), *S_t.shape), dtype=X.dtype)
+    S = np.zeros_like(X, shape=(len(X), *S_t.shape))
     for t in range(len(X)):
         X_t = np.where(valid[t], X[t], 0)
         S_next = rnn_step(X_t, S_t, U, W, b=b, activation=activation)  # rnn.sequence
@@ -179,7 +179,7 @@ def rnn_sequence_vjp(
     S_first = initial_state(X, W, S_0)
     S, _ = rnn_sequence(X, U, W, S_0=S_0, b=b, lengths=lengths, activation=activation)
     dX, dU, dW = np.zeros_like(X), np.zeros_like(U), np.zeros_like(W)
-    db = np.zeros(W.shape[:1], dtype=X.dtype)
+    db = np.zeros_like(X, shape=W.shape[:1])
     dS_next = dS_T.copy()  # the error from the next step's memory unit
     for t in reversed(range(len(X))):
         X_t = np.where(valid[t], X[t], 0)
@@ -228,7 +228,7 @@ def rnn_unrolled_vjp(
     activation: str = "tanh",
 ) -> dict[str, Array]:
     """The recurrence's VJP where S_T alone has a cotangent, since both forms are one function."""
-    dS = np.zeros((len(X), *dS_T.shape), dtype=X.dtype)
+    dS = np.zeros_like(X, shape=(len(X), *dS_T.shape))
     return rnn_sequence_vjp(X, U, W, dS, dS_T, S_0=S_0, b=b, activation=activation)
 
 
@@ -284,7 +284,7 @@ def rnn_one_to_many(
     Source: slide "Types of Recurrent Neural Networks", one-to-many; spec/rnn.md.
     """
     S_t, X_t = initial_state(x[np.newaxis], W, S_0), x
-    outputs = np.zeros((steps, *x.shape), dtype=x.dtype)
+    outputs = np.zeros_like(x, shape=(steps, *x.shape))
     for t in range(steps):
         S_t = rnn_step(X_t, S_t, U, W, b=b, activation=activation)
         X_t = rnn_output(S_t, V, c=c)  # rnn.one_to_many
@@ -311,7 +311,7 @@ def rnn_one_to_many_vjp(
         S.append(rnn_step(X[-1], S[-1], U, W, b=b, activation=activation))
         X.append(rnn_output(S[-1], V, c=c))
     dU, dW, dV = np.zeros_like(U), np.zeros_like(W), np.zeros_like(V)
-    db, dc = np.zeros(W.shape[:1], dtype=x.dtype), np.zeros(V.shape[:1], dtype=x.dtype)
+    db, dc = np.zeros_like(x, shape=W.shape[:1]), np.zeros_like(x, shape=V.shape[:1])
     dS_next, dx_next = np.zeros_like(S[0]), np.zeros_like(x)
     for t in reversed(range(steps)):
         output = rnn_output_vjp(S[t + 1], V, dO[t] + dx_next, c=c)
@@ -472,7 +472,7 @@ def rnn_encoder_decoder_vjp(
 
 def initial_state(X: Array, W: Array, S_0: Array | None) -> Array:
     """S_0, a copy, or zeros (B, H) where it is not given."""
-    zero = np.zeros((X.shape[1], W.shape[0]), dtype=X.dtype)
+    zero = np.zeros_like(X, shape=(X.shape[1], W.shape[0]))
     return zero if S_0 is None else S_0.copy()  # rnn.initial_state
 
 

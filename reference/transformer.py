@@ -82,7 +82,7 @@ def positional_rotation(
         raise ValueError(f"x has shape {x.shape}, wanted an even last axis: columns in pairs")
     turn = encoding(1, D, shift, like=x)[0]
     sine, cosine = turn[0::2], turn[1::2]
-    y = np.zeros(x.shape, dtype=x.dtype)
+    y = np.zeros_like(x)
     y[..., 0::2] = x[..., 0::2] * cosine + x[..., 1::2] * sine  # transformer.rotation
     y[..., 1::2] = x[..., 1::2] * cosine - x[..., 0::2] * sine  # transformer.rotation
     return y
@@ -193,7 +193,7 @@ def seen_product(
 
     A product with 0 would let a NaN there through.
     """
-    y = np.zeros((*a.shape[:-1], b.shape[-1]), dtype=a.dtype)
+    y = np.zeros_like(a, shape=(*a.shape[:-1], b.shape[-1]))
     for i in range(a.shape[-2]):
         seen = np.where(keep[..., i, :, None], b, 0)
         y[..., i, :] = (a[..., i : i + 1, :] @ seen)[..., 0, :]

@@ -43,7 +43,7 @@ def translation_attention(
     """
     valid = attended(h_e[..., 0], lengths, None)
     shown = np.where(valid[..., np.newaxis], h_e, 0)
-    a = np.zeros((len(h_d), *valid.shape), dtype=h_d.dtype)
+    a = np.zeros_like(h_d, shape=(len(h_d), *valid.shape))
     for t in range(len(h_d)):
         a[t] = attention_weights(
             attention_dot_scores(h_d[t], shown), valid
@@ -263,8 +263,8 @@ def translation_forward(
     h_e, h = encode(source, E_s, U_e, W_e, b_e, lengths)
     X = embedding(words_before(target, target_lengths, start), E_t)
     valid = attended(target, target_lengths, None)
-    logits = np.zeros((*target.shape, len(W_y)), dtype=E_s.dtype)
-    a = np.zeros((len(target), *source.shape), dtype=E_s.dtype)
+    logits = np.zeros_like(E_s, shape=(*target.shape, len(W_y)))
+    a = np.zeros_like(E_s, shape=(len(target), *source.shape))
     options = {"b_d": b_d, "b_c": b_c, "b_y": b_y, "lengths": lengths}
     for t in range(len(target)):
         scores, h, weights = translation_step(X[t], h, h_e, U_d, W_d, W_c, W_y, **options)
@@ -479,7 +479,7 @@ def translation_beam(
     h_e, h_0 = encode(source, E_s, U_e, W_e, b_e, lengths)
     B = source.shape[1]
     tokens, length = np.full((steps, B), end), np.zeros(B, dtype=np.int64)
-    score = np.zeros(B, dtype=E_s.dtype)
+    score = np.zeros_like(E_s, shape=B)
     for n in range(B):
         own = {"lengths": None if lengths is None else lengths[n : n + 1]}
         options = {"b_d": b_d, "b_c": b_c, "b_y": b_y, **own}

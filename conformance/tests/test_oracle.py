@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnspec.conformance import elementary
-from nnspec.conformance.numbers import Ball, Dual, Noisy, Rounding, Undecided
+from nnspec.conformance.number_types import Ball, Dual, Noisy, Rounding, Undecided
 from nnspec.conformance.oracle import OracleError, budget, precision, prove_vjp, proven, truth
 from nnspec.reference import primitives
 from nnspec.spec.loader import spec

@@ -496,6 +496,14 @@ class NoisyArray(np.ndarray[Any, np.dtype[Any]]):
             options["out"] = tuple(np.asarray(x) for x in options["out"])
         return _wrap(getattr(ufunc, method)(*plain, **options))
 
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """What `np.where`, `np.concatenate` and their like make of noisy arrays is noisy again."""
+        return _wrap_all(super().__array_function__(func, types, args, kwargs))
+
+
+def _wrap_all(x: Any) -> Any:
+    return type(x)(map(_wrap, x)) if isinstance(x, list | tuple) else _wrap(x)
+
 
 def _unit(rounding: Rounding) -> float:
     return rounding.unit
