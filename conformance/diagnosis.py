@@ -2,8 +2,9 @@
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from nnspec.reference.array import Array
 Outputs = Mapping[str, Array]
 # enough cases to tell the candidates apart, few enough to answer at once
 MOST_CASES = 12
+FIRST_CASES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,18 +167,44 @@ def best_of(topic: str, cases: Sequence[tuple[Vector, Outputs]]) -> Diagnosis | 
             found = Diagnosis(topic, name, clause, did, mend, max(near), len(near), len(distances))
             ranked.append((len(near), -max(near), found))
 
+    # the smallest cases decide which candidates are worth the rest
+    first, rest = cases[:FIRST_CASES], cases[FIRST_CASES:]
+    called = reachable(topic, {vector.operation.function for vector, _ in first})
     for m in all_mutants([topic]):
-        if m.equivalent:
+        if m.equivalent or m.function not in called:
             continue
         try:
             with applied(m) as module:
-                rank(m.name, m.clause, m.did, m.mend, [near(v, got, module) for v, got in cases])
+                distances = [near(v, got, module) for v, got in first]
+                if min(distances) <= K:
+                    distances += [near(v, got, module) for v, got in rest]
+                    rank(m.name, m.clause, m.did, m.mend, distances)
         except MutantError:
             continue
     clause = cases[0][0].case.clauses[0]
     for name, (run, did, mend) in LAYOUTS.items():
         rank(name, clause, did, mend, [near_layout(v, got, run) for v, got in cases])
     return max(ranked, key=lambda r: r[:2])[2] if ranked else None
+
+
+def reachable(topic: str, functions: set[str]) -> set[str]:
+    """The functions of a reference module that these call, directly or not, and they themselves."""
+    names = vars(reference_of(topic))
+    found: set[str] = set()
+    waiting = [name for name in functions if inspect.isfunction(names.get(name))]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        for used in mentioned(names[name].__code__):
+            if used not in found and inspect.isfunction(names.get(used)):
+                waiting.append(used)
+    return found
+
+
+def mentioned(code: CodeType) -> set[str]:
+    """The global names that a function's code mentions, those of its inner functions included."""
+    inner = [mentioned(part) for part in code.co_consts if isinstance(part, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def near(vector: Vector, got: Outputs, module: ModuleType) -> float:

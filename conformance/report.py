@@ -156,6 +156,7 @@ def write(run: Run, vectors: Iterable[Vector], folder: Path) -> None:
     )
     notes = {vector.id: vector.case.note for vector in vectors}
     suite = junitparser.TestSuite(f"nnspec {run.backend}")
+    cases = []
     for found in run.results:
         case = junitparser.TestCase(found.case, f"nnspec.{found.operation}", found.seconds)
         words = f"{found.reason} ({', '.join(found.clauses)}: {notes[found.case]})"
@@ -165,11 +166,13 @@ def write(run: Run, vectors: Iterable[Vector], folder: Path) -> None:
             case.result = [junitparser.Failure(words)]
         elif found.verdict != "pass":
             case.result = [junitparser.Error(f"{found.verdict}: {words}")]
-        suite.add_testcase(case)
+        cases.append(case)
     for sentence in run.damaged:
         case = junitparser.TestCase("vectors", "nnspec")
         case.result = [junitparser.Error(sentence)]
-        suite.add_testcase(case)
+        cases.append(case)
+    # all at once: adding one case counts all the others again
+    suite.add_testcases(cases)
     xml = junitparser.JUnitXml()
     xml.add_testsuite(suite)
     xml.write(str(folder / "junit.xml"))
