@@ -276,11 +276,24 @@ def calibrate(backends: tuple[str, ...], write: Path | None) -> None:
         write.write_text(text, encoding="utf-8")
 
 
+@contextlib.contextmanager
+def one_sentence_without_onnx() -> Iterator[None]:
+    """The sentence that says how to install onnx."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--onnx needs the package '{error.name}', which is not installed; install it with:"
+            " pip install 'nnspec[onnxruntime]'"
+        ) from None
+
+
 @main.command(name="mutants")
 @click.option("--only", "topics", multiple=True, metavar="TOPIC", help="A topic; all by default.")
 @click.option("--kills", is_flag=True, help="The cases that kill each mutant.")
+@click.option("--onnx", is_flag=True, help="ONNX's node tests on the same mutants, side by side.")
 @jobs_option
-def mutants_command(topics: tuple[str, ...], kills: bool, jobs: int) -> None:
+def mutants_command(topics: tuple[str, ...], kills: bool, onnx: bool, jobs: int) -> None:
     """The suite's mutation score. Exit status 1 where fewer than two cases kill a mutant."""
     with one_sentence():
         for topic in topics:
@@ -292,7 +305,12 @@ def mutants_command(topics: tuple[str, ...], kills: bool, jobs: int) -> None:
             for found in pool.map(mutants.score, everyone, chunksize=4):
                 scores.append(found)
                 advance()
+            against = [found for found in scores if onnx and found.forward]
+            with one_sentence_without_onnx():
+                theirs = list(pool.map(mutants.onnx_killers, [found.mutant for found in against]))
     reports.show_mutants(scores, console_of(), kills=kills)
+    if onnx:
+        reports.show_onnx_score(against, theirs, console_of())
     sys.exit(0 if all(found.holds for found in scores) else 1)
 
 

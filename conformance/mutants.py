@@ -133,10 +133,45 @@ class Score:
         """Whether a wrong one is killed by two cases or more, and a right one by none."""
         return not self.killers if self.mutant.equivalent else len(self.killers) >= 2
 
+    @property
+    def forward(self) -> bool:
+        """Whether it is a wrong rnn, gru or lstm that a forward case kills, as ONNX's could."""
+        return (
+            self.mutant.topic in ONNX_OPERATORS
+            and not self.mutant.equivalent
+            and any(".vjp-" not in case for case in self.killers)
+        )
+
 
 def score(m: Mutant) -> Score:
     """The score of one mutant over all cases of its topic."""
     return Score(m, killers(m))
+
+
+# the operators whose node tests ONNX ships, by the topic whose mutants they are scored on
+ONNX_OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
+
+
+def onnx_killers(m: Mutant) -> list[str]:
+    """The node tests of ONNX that kill a mutant of rnn, gru or lstm, at ONNX's own tolerance."""
+    # imported here: it needs onnx, which the suite's own score does not
+    from nnspec.conformance.onnx_node_cases import check, node_cases
+
+    found = []
+    operator = ONNX_OPERATORS[m.topic]
+    with applied(m), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in node_cases():
+            if case.model.graph.node[0].op_type != operator:
+                continue
+            try:
+                outcome = check(case)
+            except Exception:
+                found.append(case.name)
+                continue
+            if not outcome.reason and outcome.expected > 1:
+                found.append(case.name)
+    return found
 
 
 def candidates(m: Mutant) -> list[Vector]:

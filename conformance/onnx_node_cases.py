@@ -408,19 +408,24 @@ def check(case: Any) -> Outcome:
 
 
 @functools.cache
-def outcomes() -> list[Outcome]:
-    """Every case of the operators that are converted, in ONNX's order."""
+def node_cases() -> list[Any]:
+    """ONNX's node tests of the operators that are converted, in ONNX's order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ONNX's cases overflow on purpose
         found = load_model_tests(kind="node")
-    chosen = [
+    return [
         case
         for case in found
         # the others are the same cases again, an operator written as a graph of smaller ones
         if len(case.model.graph.node) == 1 and case.model.graph.node[0].op_type in CONVERTERS
     ]
+
+
+@functools.cache
+def outcomes() -> list[Outcome]:
+    """What became of every case."""
     with np.errstate(all="ignore"):
-        return [check(case) for case in chosen]
+        return [check(case) for case in node_cases()]
 
 
 def table() -> str:

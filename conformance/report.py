@@ -139,6 +139,23 @@ def show_mutants(scores: list[Score], console: Console, *, kills: bool) -> None:
             )
 
 
+def show_onnx_score(scores: list[Score], theirs: list[list[str]], console: Console) -> None:
+    """The same mutants against this suite and against ONNX's node tests."""
+    table = Table(title="wrong forward passes killed, side by side", title_justify="left")
+    for column in ("topic", "mutants", "nnspec", "ONNX node tests"):
+        table.add_column(column, justify="left" if column == "topic" else "right")
+    topics = dict.fromkeys(score.mutant.topic for score in scores)
+    for topic in [*topics, "all"]:
+        pairs = [
+            (ours, onnx)
+            for ours, onnx in zip(scores, theirs, strict=True)
+            if topic in (ours.mutant.topic, "all")
+        ]
+        killed = sum(bool(onnx) for _, onnx in pairs)
+        table.add_row(topic, str(len(pairs)), str(sum(o.holds for o, _ in pairs)), str(killed))
+    console.print(table)
+
+
 def summary(run: Run) -> str:
     """One line of sums."""
     counts = [f"{run.count(v)} {v}" for v in VERDICTS if run.count(v)]
