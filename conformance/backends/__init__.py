@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-SHIPPED = ("reference", "accel", "onnxruntime", "jax", "torch")
+SHIPPED = ("reference", "accel", "witness", "onnxruntime", "jax", "torch")
 
 
 class Unsupported(Exception):  # noqa: N818 (a verdict, not an error)
