@@ -25,6 +25,7 @@ from nnspec.conformance.backends import SHIPPED
 from nnspec.conformance.process import BackendProcess, ProcessRefusedError
 from nnspec.conformance.profiles import PROFILES
 from nnspec.conformance.runner import Run, ask, run_command, worker_command
+from nnspec.conformance.runner import explain as explain_failures
 from nnspec.conformance.suite import SHORT_DTYPES, SuiteError, Vector, select
 from nnspec.conformance.verdict import Result
 from nnspec.spec.loader import PAGES, Operation, SpecError, spec
@@ -166,16 +167,22 @@ def _run(backend: str, vectors: list[Vector], jobs: int, folder: Path | None) ->
 @main.command(name="list")
 @click.argument(
     "what",
-    type=click.Choice(["clauses", "operations", "cases", "backends", "profiles"]),
+    type=click.Choice(["clauses", "operations", "cases", "backends", "mutants", "profiles"]),
     default="clauses",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="A topic, clause or operation.")
 def list_command(what: str, only: tuple[str, ...]) -> None:
-    """What there is: clauses, operations, cases, backends or profiles."""
+    """What there is: clauses, operations, cases, backends, mutants or profiles."""
     with one_sentence():
         vectors = select(suites.suite().vectors, only)
     if what == "backends":
         rows = [[name] for name in SHIPPED]
+    elif what == "mutants":
+        rows = [
+            [m.name, f"{m.clause}: {m.did}"]
+            for m in mutants.all_mutants()
+            if not only or {m.topic, m.clause, m.name} & set(only)
+        ]
     elif what == "profiles":
         rows = [
             [name, f"{sum(map(profile.holds, vectors))} cases"]
@@ -225,7 +232,7 @@ def show(name: str) -> None:
 @click.argument("case_id", metavar="CASE")
 @click.option("--backend", default="reference", show_default=True)
 def explain(case_id: str, backend: str) -> None:
-    """A case: inputs, truth, what BACKEND got, error in sigma."""
+    """A case: inputs, truth, what BACKEND got, error in sigma, the nearest mutant."""
     with one_sentence():
         vector = next((v for v in suites.suite().vectors if v.id == case_id), None)
         if vector is None:
@@ -254,6 +261,9 @@ def explain(case_id: str, backend: str) -> None:
         click.echo(
             f"worst error {found.sigma_error:.3g} sigma, {found.ulp_error:.3g} ulp at {found.worst}"
         )
+    if found.verdict == "fail":
+        for sentence in explain_failures([(vector, outputs)]):
+            console.print(f"nearest: {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
 @main.command()

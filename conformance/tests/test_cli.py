@@ -78,6 +78,7 @@ def test_list_names_everything() -> None:
     assert "gru.update_gate" in nnspec("list", "clauses").output
     assert "gru_step.vjp" in nnspec("list", "operations").output
     assert "onnxruntime" in nnspec("list", "backends").output
+    assert "gru.z_swapped" in nnspec("list", "mutants", "--only", "gru.state").output
     assert "recurrent-f32" in nnspec("list", "profiles").output
     cases = nnspec("list", "cases", "--only", "gru.reset_gate").output.splitlines()
     assert cases

@@ -36,6 +36,19 @@ def test_float32_stays_float32_and_inputs_stay_as_they_are(vector: Vector) -> No
         np.testing.assert_array_equal(vector.inputs[name], value)
 
 
+@pytest.mark.parametrize("vector", one_per_operation("float32"), ids=lambda v: v.id)
+def test_float16_stays_float16(vector: Vector) -> None:
+    inputs = {
+        name: value.astype(np.float16) if value.dtype.kind == "f" else value
+        for name, value in vector.inputs.items()
+    }
+    with np.errstate(all="ignore"):
+        result = function_of(vector)(**inputs, **vector.case.attributes)
+    for name, value in as_outputs(vector.operation, result).items():
+        if name not in vector.operation.integers:
+            assert np.asarray(value).dtype == np.float16, name
+
+
 @pytest.mark.parametrize("vector", one_per_operation("float64"), ids=lambda v: v.id)
 def test_non_contiguous_inputs_give_the_same_result(vector: Vector) -> None:
     def spread(value: Any) -> Any:
