@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from nnspec.conformance import oracle
 from nnspec.conformance.cases.draft import FLAGS, Draft, draw
+from nnspec.conformance.pool import process_pool
 from nnspec.conformance.suite import (
     SHORT_DTYPES,
     Case,
@@ -204,7 +204,7 @@ def parallel(
             results.append(function(task))
             progress()
         return results
-    with ProcessPoolExecutor(jobs) as pool:
+    with process_pool(jobs) as pool:
         # small chunks: one long sequence must not hold up a row of short cases
         for result in pool.map(function, tasks, chunksize=4):
             results.append(result)

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from nnspec.conformance import calibration, mutants
 from nnspec.conformance import report as reports
 from nnspec.conformance import suite as suites
 from nnspec.conformance.backends import SHIPPED
+from nnspec.conformance.pool import process_pool
 from nnspec.conformance.process import BackendProcess, ProcessRefusedError
 from nnspec.conformance.profiles import PROFILES
 from nnspec.conformance.runner import Run, ask, run_command, worker_command
@@ -247,15 +247,15 @@ def explain(case_id: str, backend: str) -> None:
     console = console_of()
     console.print(f"[bold]{vector.id}[/]  {', '.join(vector.case.clauses)}")
     console.print(f"catches: {escape(vector.case.note)}", highlight=False)
-    np.set_printoptions(precision=9, linewidth=100, threshold=60)
-    for name, value in vector.case.attributes.items():
-        click.echo(f"{name} = {value!r}")
-    for name, array in vector.inputs.items():
-        click.echo(f"{name} {array.shape} =\n{array}")
-    for name, truth in vector.outputs.items():
-        click.echo(f"{name}: truth {truth.shape} =\n{truth}")
-        if name in outputs:
-            click.echo(f"{name}: {backend} =\n{outputs[name]}")
+    with np.printoptions(precision=9, linewidth=100, threshold=60):
+        for name, value in vector.case.attributes.items():
+            click.echo(f"{name} = {value!r}")
+        for name, array in vector.inputs.items():
+            click.echo(f"{name} {array.shape} =\n{array}")
+        for name, truth in vector.outputs.items():
+            click.echo(f"{name}: truth {truth.shape} =\n{truth}")
+            if name in outputs:
+                click.echo(f"{name}: {backend} =\n{outputs[name]}")
     console.print(f"{backend}: [bold]{found.verdict}[/] {escape(found.reason)}", highlight=False)
     if found.sigma_error is not None:
         click.echo(
@@ -310,7 +310,7 @@ def mutants_command(topics: tuple[str, ...], kills: bool, onnx: bool, jobs: int)
             if topic not in spec().topics:
                 raise UsageError(f"'{topic}' is no topic; there are {', '.join(spec().topics)}")
         everyone = mutants.all_mutants(topics)
-        with progress_bar("mutants", len(everyone)) as advance, ProcessPoolExecutor(jobs) as pool:
+        with progress_bar("mutants", len(everyone)) as advance, process_pool(jobs) as pool:
             scores = []
             for found in pool.map(mutants.score, everyone, chunksize=4):
                 scores.append(found)
