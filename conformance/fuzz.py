@@ -433,8 +433,9 @@ def run(
     waiting: set[Future[Outcome]] = set()
     again: list[Task] = []
     fresh = tasks(campaign.backend, pairs, campaign.seed, done)
+    interrupted, restore = listen()
     try:
-        while True:
+        while not interrupted.is_set():
             while len(waiting) < most:
                 if again:
                     task = again.pop()
@@ -465,16 +466,40 @@ def run(
             if len(campaign.broken) > MOST_LOST:
                 campaign.complete = False
                 break
+        campaign.complete = campaign.complete and not interrupted.is_set()
     except KeyboardInterrupt:
         campaign.complete = False
     except BrokenExecutor as error:
         campaign.broken.append(f"the executor broke down: {error}")
         campaign.complete = False
     finally:
+        restore()
         for future in waiting:
             future.cancel()
         executor.shutdown(wait=campaign.complete)
     return campaign
+
+
+def listen() -> tuple[threading.Event, Callable[[], None]]:
+    """An event that an interrupt sets besides raising, and the call that ends the listening.
+
+    An interrupt that arrives in a callback of C code is printed and forgotten by Python; the event
+    still tells.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return interrupted, lambda: None
+
+    def on_interrupt(number: int, frame: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+
+    def restore() -> None:
+        signal.signal(signal.SIGINT, before)
+
+    return interrupted, restore
 
 
 def _collect(campaign: Campaign, future: "Future[Outcome]") -> Outcome | None:
