@@ -25,7 +25,7 @@ from nnspec.conformance.number_types import (
     Undecided,
     objects,
 )
-from nnspec.conformance.suite import as_outputs
+from nnspec.conformance.suite import as_outputs, flat
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, spec
 
@@ -73,15 +73,6 @@ def witness(operation: Operation) -> Callable[..., Any]:
     module = importlib.import_module(f"nnspec.conformance.witness.{operation.topic}")
     function: Callable[..., Any] = getattr(module, operation.function)
     return function
-
-
-def flat(nested: Any) -> list[Any]:
-    """The scalars of an array or of nested lists, in row-major order."""
-    if isinstance(nested, np.ndarray):
-        return nested.reshape(-1).tolist()
-    if isinstance(nested, list | tuple):
-        return [scalar for part in nested for scalar in flat(part)]
-    return [nested]
 
 
 def evaluate(

@@ -104,7 +104,6 @@ def run_command(
     vectors: list[Vector],
     *,
     jobs: int = 1,
-    on_start: Callable[[Hello], None] = lambda hello: None,
     on_result: OnResult = lambda found: None,
 ) -> Run:
     """Run the vectors against processes of this command, and keep whatever was obtained.
@@ -114,7 +113,6 @@ def run_command(
     """
     first = BackendProcess(command)
     hello = first.start(CASE_SECONDS)
-    on_start(hello)
     waiting = deque(enumerate(vectors))
     results: dict[int, Result] = {}
     failing: dict[int, tuple[Vector, dict[str, Array]]] = {}

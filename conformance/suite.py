@@ -278,3 +278,12 @@ def as_outputs(operation: Operation, result: Any) -> Mapping[str, Any]:
             f" {len(names)} outputs ({', '.join(names)})"
         )
     return {names[0]: result}
+
+
+def flat(nested: Any) -> list[Any]:
+    """The scalars of an array or of nested lists, in row-major order."""
+    if isinstance(nested, np.ndarray):
+        return nested.reshape(-1).tolist()
+    if isinstance(nested, list | tuple):
+        return [scalar for part in nested for scalar in flat(part)]
+    return [nested]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.conformance.backends.reference import VERSION  # noqa: F401 (the same package)
-from nnspec.conformance.suite import as_outputs
+from nnspec.conformance.suite import as_outputs, flat
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, spec
 
@@ -34,18 +34,10 @@ def _called(operation: Operation) -> Any:
             like = as_outputs(operation, getattr(plain, operation.function)(**arguments))
             found = as_outputs(operation, getattr(naive, operation.function)(**arguments))
         return {
-            name: np.array(_flat(found[name]), dtype=np.asarray(value).dtype).reshape(
+            name: np.array(flat(found[name]), dtype=np.asarray(value).dtype).reshape(
                 np.shape(value)
             )
             for name, value in like.items()
         }
 
     return call
-
-
-def _flat(nested: Any) -> list[Any]:
-    if isinstance(nested, np.ndarray):
-        nested = nested.tolist()
-    if isinstance(nested, list | tuple):
-        return [scalar for part in nested for scalar in _flat(part)]
-    return [nested]
