@@ -3,6 +3,7 @@
 The kernels do not check an index. A wrong shape is refused here, or nowhere.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -21,39 +22,54 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
     """
-    given = {name: np.asarray(value) for name, (value, _) in inputs.items() if value is not None}
-    dtype = np.result_type(*given.values())
+    given = [None if value is None else np.asarray(value) for value, _ in inputs.values()]
+    there = [value for value in given if value is not None]
+    dtype = there[0].dtype
+    if any(value.dtype != dtype for value in there) or not dtype.isnative:
+        dtype = np.result_type(*there)
     if dtype not in DTYPES:
         raise TypeError(f"accel computes in float32 and float64, not in {dtype}")
+    shapes = tuple(None if value is None else value.shape for value in given)
+    due = _shapes(tuple(inputs), tuple(shape for _, shape in inputs.values()), shapes)
+    return [
+        np.zeros(shape, dtype) if value is None else plain(value, dtype)
+        for value, shape in zip(given, due, strict=True)
+    ]
+
+
+@functools.lru_cache(1024)
+def _shapes(
+    names: tuple[str, ...], wanted: tuple[str, ...], found: tuple[tuple[int, ...] | None, ...]
+) -> list[tuple[int, ...]]:
+    """The shapes that are due, where those found fit them; the same ones come again and again."""
     sizes: dict[str, int] = {}
-    for name, value in given.items():
-        words = inputs[name][1].split()
-        fits = len(words) == value.ndim
-        for word, size in zip(words, value.shape, strict=False):
-            if "+" in word:
-                continue
-            expected = int(word) if word.isdigit() else sizes.setdefault(word, size)
-            fits = fits and expected == size
+
+    def misfit(name: str, shape: str, value: tuple[int, ...]) -> ValueError:
+        known = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
+        return ValueError(f"{name} has shape {value}, wanted ({shape}) with {known}")
+
+    for name, shape, value in zip(names, wanted, found, strict=True):
+        if value is None:
+            continue
+        words = shape.split()
+        fits = len(words) == len(value)
+        for word, size in zip(words, value, strict=False):
+            if "+" not in word:
+                expected = int(word) if word.isdigit() else sizes.setdefault(word, size)
+                fits = fits and expected == size
         if not fits:
-            raise _misfit(name, inputs[name][1], value, sizes)
-    ready = []
-    for name, (_, shape) in inputs.items():
-        wanted = tuple(
+            raise misfit(name, shape, value)
+    due = [
+        tuple(
             sum(int(term) if term.isdigit() else sizes[term] for term in word.split("+"))
             for word in shape.split()
         )
-        if name not in given:
-            ready.append(np.zeros(wanted, dtype))
-            continue
-        if given[name].shape != wanted:
-            raise _misfit(name, shape, given[name], sizes)
-        ready.append(plain(given[name], dtype))
-    return ready
-
-
-def _misfit(name: str, shape: str, value: Array, sizes: dict[str, int]) -> ValueError:
-    known = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
-    return ValueError(f"{name} has shape {value.shape}, wanted ({shape}) with {known}")
+        for shape in wanted
+    ]
+    for name, shape, value, needed in zip(names, wanted, found, due, strict=True):
+        if value is not None and value != needed:
+            raise misfit(name, shape, value)
+    return due
 
 
 def plain(value: Array, dtype: Any = None) -> Array:
@@ -62,7 +78,7 @@ def plain(value: Array, dtype: Any = None) -> Array:
     Numba compiles a kernel anew for read-only arrays, hence the copy of those.
     """
     value = np.asarray(value, dtype=dtype, order="C")
-    return value if value.flags.behaved else value.copy()
+    return value if value.flags.carray else value.copy()
 
 
 def floating(x: Any, dy: Any = None) -> tuple[Array, Array]:

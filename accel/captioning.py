@@ -12,7 +12,8 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, plain, transposed, whole_or
 from nnspec.accel.dense import add_outer, add_product, layer, layer_vjp, named
 from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.scalar import IDENTITY, ONE, TANH, ZERO, sigmoid
+from nnspec.accel.scalar import IDENTITY, ONE, TANH, ZERO
+from nnspec.accel.vector_math import sigmoid
 
 GATES = ("i", "f", "g", "o")
 

@@ -10,7 +10,8 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, floating
 from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import kernel
-from nnspec.accel.scalar import CODES, IDENTITY, ONE, ZERO, sigmoid, softplus
+from nnspec.accel.scalar import CODES, IDENTITY, ONE, ZERO, softplus
+from nnspec.accel.vector_math import sigmoid
 
 
 @kernel

@@ -2,254 +2,337 @@
 
 A step is a sequence of one. The deck resets the state before the product, and z is the share of
 the new state; cuDNN and torch (`gru_reset_after_*`) let r scale the product, and z is the share of
-the old. In the kernels c is [h, x] and d is [r * h, x].
+the old.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, transposed, whole_or
-from nnspec.accel.dense import add_outer, add_product, named
-from nnspec.accel.jit import kernel
-from nnspec.accel.scalar import ONE, sigmoid
+from nnspec.accel.arrays import Array, arrays, whole_or
+from nnspec.accel.dense import named
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.recurrent import (
+    before,
+    bias_gradients,
+    errors,
+    gates,
+    input_gradients,
+    inputs_part,
+    last_valid,
+    preactivations,
+    steps_at_once,
+    together,
+    valid_alone,
+    weight_gradients,
+)
+from nnspec.accel.scalar import ONE
+from nnspec.accel.threads import meet
+from nnspec.accel.vector_math import sigmoid, tanh
+
+
+@helper
+def gate(a: Array) -> None:
+    """σ(a), in place."""
+    for k in range(a.size):
+        a[k] = sigmoid(a[k])
+
+
+@helper
+def _reset(r: Array, h_prev: Array, d: Array) -> None:
+    """r = σ(a), in place of a, and d = r h_prev."""
+    for k in range(r.size):
+        r[k] = sigmoid(r[k])
+        d[k] = r[k] * h_prev[k]
+
+
+@helper
+def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
+    """n = tanh(a), in place of a, and h = (1 - z) h_prev + z n."""
+    for k in range(n.size):
+        n[k] = tanh(n[k])
+        h[k] = (ONE - z[k]) * h_prev[k] + z[k] * n[k]
 
 
 @kernel
 def _states(
     X: Array,  # (T, B, I)
-    W_z_T: Array,  # (H + I, H)
-    W_r_T: Array,  # (H + I, H)
-    W_T: Array,  # (H + I, H)
+    W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
+    W_h: Array,  # (3, panels, H, WIDTH): what h meets
+    b: Array,  # (3, H)
     h_0: Array,  # (B, H)
-    b_z: Array,  # (H,)
-    b_r: Array,  # (H,)
-    b: Array,  # (H,)
     lengths: Array,  # (B,)
-    keep: bool,
-) -> tuple[Array, Array, Array]:  # (T, B, H), (B, H), and z, r, n for the VJP where kept
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    h = np.zeros((T, B, H), X.dtype)
-    h_T = h_0.copy()
-    gates = np.empty((T if keep else 0, B, 3, H), X.dtype)
-    c = np.empty(H + I, X.dtype)
-    z = np.empty(H, X.dtype)
-    r = np.empty(H, X.dtype)
-    n = np.empty(H, X.dtype)
-    for t in range(T):
-        for i in range(B):
-            if t >= lengths[i]:
-                continue
-            for k in range(H):
-                c[k] = h_T[i, k]
-                z[k] = b_z[k]
-                r[k] = b_r[k]
-                n[k] = b[k]
-            for k in range(I):
-                c[H + k] = X[t, i, k]
-            add_product(z, c, W_z_T)
-            add_product(r, c, W_r_T)
-            for k in range(H):
-                z[k] = sigmoid(z[k])
-                r[k] = sigmoid(r[k])
-                c[k] *= r[k]  # c is d from here on
-            add_product(n, c, W_T)
-            for k in range(H):
-                n[k] = np.tanh(n[k])
-                h_T[i, k] = (ONE - z[k]) * h_T[i, k] + z[k] * n[k]
-                h[t, i, k] = h_T[i, k]
-            if keep:
-                gates[t, i, 0] = z
-                gates[t, i, 1] = r
-                gates[t, i, 2] = n
-    return h, h_T, gates
+    a: Array,  # (steps, B, 3, columns): preactivations, then z, r and n
+    d: Array,  # (B, H)
+    h: Array,  # (T, B, H)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = h.shape
+    first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
+    at_once = steps_at_once(B)
+    for begin in range(0, T, at_once):
+        end = min(T, begin + at_once)
+        place = begin if a.shape[0] == T else 0
+        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        for t in range(begin, end):
+            h_prev = h[t - 1] if t > 0 else h_0
+            gate_t = a[place + t - begin]
+            for g in range(2):
+                multiply(h_prev[row:row_end], W_h[g], gate_t[row:row_end, g], panel, panel_end)
+            for i in range(row, row_end):
+                gate(gate_t[i, 0, first:last])
+                _reset(gate_t[i, 1, first:last], h_prev[i, first:last], d[i, first:last])
+            meet(barrier, count)  # the product takes all of d
+            multiply(d[row:row_end], W_h[2], gate_t[row:row_end, 2], panel, panel_end)
+            for i in range(row, row_end):
+                z, n = gate_t[i, 0, first:last], gate_t[i, 2, first:last]
+                if t < lengths[i]:
+                    _blend(n, z, h_prev[i, first:last], h[t, i, first:last])
+                else:
+                    h[t, i, first:last] = 0
+            meet(barrier, count)
+
+
+@helper
+def _hand_over(carry: Array, dh: Array, z: Array, left: Array) -> None:
+    """carry += dh, and what of it goes straight to the state before: left = carry (1 - z)."""
+    for k in range(carry.size):
+        carry[k] += dh[k]
+        left[k] = carry[k] * (ONE - z[k])
+
+
+@helper
+def _errors_z_n(z: Array, n: Array, carry: Array, h_prev: Array) -> None:
+    """da_z and da_n, in place of z and n."""
+    for k in range(z.size):
+        da_z = carry[k] * (n[k] - h_prev[k]) * (z[k] * (ONE - z[k]))
+        n[k] = carry[k] * z[k] * (ONE - n[k] * n[k])
+        z[k] = da_z
+
+
+@helper
+def _error_r(r: Array, dd: Array, h_prev: Array, left: Array) -> None:
+    """da_r in place of r, and left += dd r, where dd is the error of r h_prev."""
+    for k in range(r.size):
+        left[k] += dd[k] * r[k]
+        r[k] = dd[k] * h_prev[k] * (r[k] * (ONE - r[k]))
+
+
+@helper
+def _scale(r: Array, h_prev: Array, d: Array) -> None:
+    """d = r h_prev."""
+    for k in range(r.size):
+        d[k] = r[k] * h_prev[k]
 
 
 @kernel
 def _states_vjp(
-    X: Array,  # (T, B, I)
-    W_z: Array,  # (H, H + I)
-    W_r: Array,  # (H, H + I)
-    W: Array,  # (H, H + I)
-    h_0: Array,  # (B, H)
-    h: Array,  # (T, B, H)
-    gates: Array,  # (T, B, 3, H)
-    lengths: Array,  # (B,)
     dh: Array,  # (T, B, H)
-    dh_T: Array,  # (B, H)
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    dX = np.zeros_like(X)
-    dW_z = np.zeros_like(W_z)
-    dW_r = np.zeros_like(W_r)
-    dW = np.zeros_like(W)
-    db = np.zeros((3, H), X.dtype)
-    carry = dh_T.copy()  # the error from the next step
-    c = np.empty(H + I, X.dtype)
-    d = np.empty(H + I, X.dtype)
-    dc = np.empty(H + I, X.dtype)
-    dd = np.empty(H + I, X.dtype)
-    da_z = np.empty(H, X.dtype)
-    da_r = np.empty(H, X.dtype)
-    da_n = np.empty(H, X.dtype)
+    W_n: Array,  # (panels, columns, WIDTH): W's part for h, for da_n W
+    W_zr: Array,  # (panels, 2 columns, WIDTH): W_z's and W_r's
+    h_prevs: Array,  # (T, B, H)
+    lengths: Array,  # (B,)
+    a: Array,  # (T, B, 3, columns): z, r and n, then their errors
+    d: Array,  # (T, B, H): r h_prev, for W's gradient
+    carry: Array,  # (B, columns): dh_T, then dh_0
+    left: Array,  # (B, columns)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = dh.shape
+    columns = a.shape[3]
+    first, last = panel * W_n.shape[2], min(panel_end * W_n.shape[2], H)
+    dd = left.copy()
     for t in range(T - 1, -1, -1):
-        for i in range(B):
-            if t >= lengths[i]:  # passed over: a product with 0 would let a NaN there through
+        for i in range(row, row_end):
+            a[t, i, :, H:] = 0  # NaN where the input is infinite
+            if t >= lengths[i]:
+                a[t, i, :, first:last] = 0
+                d[t, i, first:last] = 0
+                left[i, first:last] = carry[i, first:last]
                 continue
-            h_prev = h[t - 1, i] if t > 0 else h_0[i]
-            z = gates[t, i, 0]
-            r = gates[t, i, 1]
-            n = gates[t, i, 2]
-            for k in range(I):
-                c[H + k] = X[t, i, k]
-                d[H + k] = X[t, i, k]
-            for k in range(H):
-                c[k] = h_prev[k]
-                d[k] = r[k] * h_prev[k]
-                carry[i, k] += dh[t, i, k]
-                da_z[k] = carry[i, k] * (n[k] - h_prev[k]) * (z[k] * (ONE - z[k]))
-                da_n[k] = carry[i, k] * z[k] * (ONE - n[k] * n[k])
-            for k in range(H + I):
-                dc[k] = 0
-                dd[k] = 0
-            add_product(dd, da_n, W)
-            for k in range(H):
-                da_r[k] = dd[k] * h_prev[k] * (r[k] * (ONE - r[k]))
-                db[0, k] += da_z[k]
-                db[1, k] += da_r[k]
-                db[2, k] += da_n[k]
-            add_product(dc, da_z, W_z)
-            add_product(dc, da_r, W_r)
-            for k in range(H):
-                carry[i, k] = carry[i, k] * (ONE - z[k]) + dd[k] * r[k] + dc[k]
-            for k in range(I):
-                dX[t, i, k] = dd[H + k] + dc[H + k]
-            add_outer(dW_z, da_z, c)
-            add_outer(dW_r, da_r, c)
-            add_outer(dW, da_n, d)
-    return dX, dW_z, dW_r, dW, carry, db
+            z, r, n = a[t, i, 0, first:last], a[t, i, 1, first:last], a[t, i, 2, first:last]
+            h_prev = h_prevs[t, i, first:last]
+            _hand_over(carry[i, first:last], dh[t, i, first:last], z, left[i, first:last])
+            _scale(r, h_prev, d[t, i, first:last])
+            _errors_z_n(z, n, carry[i, first:last], h_prev)
+            dd[i, first:last] = 0
+        meet(barrier, count)  # the product takes all of da_n
+        multiply(a[t, row:row_end, 2], W_n, dd[row:row_end], panel, panel_end)
+        for i in range(row, row_end):
+            if t < lengths[i]:
+                r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
+                _error_r(r, dd[i, first:last], h_prev, left[i, first:last])
+            carry[i, first:last] = left[i, first:last]
+        meet(barrier, count)
+        errors_zr = a[t].reshape(B, 3 * columns)[row:row_end, : 2 * columns]
+        multiply(errors_zr, W_zr, carry[row:row_end], panel, panel_end)
+
+
+def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Array, Array]:
+    """W_x, W_h and b of `_states`."""
+    H = len(W)
+    weights = W_z, W_r, W
+    W_x, W_h = gates(*(W[:, H:] for W in weights)), gates(*(W[:, :H] for W in weights))
+    return W_x, W_h, np.stack(biases)
+
+
+def _run(
+    X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
+) -> tuple[Array, Array]:
+    """The states, and z, r and n where they are kept."""
+    (T, B, I), H = X.shape, h_0.shape[1]
+    a = preactivations(T, B, 3, packed[1], keep=keep)
+    d, h = np.empty_like(h_0), np.empty((T, B, H), X.dtype)
+
+    def work(*part: Any) -> None:
+        _states(X, *packed, h_0, lengths, a, d, h, *part)
+
+    together(T, B, 3 * H * (H + I), packed[1].shape[1], work)
+    return h, a
+
+
+@helper
+def _blend_old(n: Array, z: Array, q: Array, r: Array, h_prev: Array, h: Array) -> None:
+    """n = tanh(a + r q), in place of a, and h = z h_prev + (1 - z) n."""
+    for k in range(n.size):
+        n[k] = tanh(n[k] + r[k] * q[k])
+    for k in range(n.size):
+        h[k] = z[k] * h_prev[k] + (ONE - z[k]) * n[k]
 
 
 @kernel
 def _after_states(
     X: Array,  # (T, B, I)
-    W_z_T: Array,  # (H + I, H)
-    W_r_T: Array,  # (H + I, H)
-    W_T: Array,  # (H + I, H)
+    W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
+    W_h: Array,  # (3, panels, H, WIDTH): what h meets of W_z, W_r and W
+    b: Array,  # (4, H): b, b_z, b_r, b_h
     h_0: Array,  # (B, H)
-    b_z: Array,  # (H,)
-    b_r: Array,  # (H,)
-    b: Array,  # (H,)
-    b_h: Array,  # (H,)
     lengths: Array,  # (B,)
-    keep: bool,
-) -> tuple[Array, Array, Array]:  # (T, B, H), (B, H), and z, r, n, q for the VJP where kept
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    h = np.zeros((T, B, H), X.dtype)
-    h_T = h_0.copy()
-    gates = np.empty((T if keep else 0, B, 4, H), X.dtype)
-    c = np.empty(H + I, X.dtype)
-    z = np.empty(H, X.dtype)
-    r = np.empty(H, X.dtype)
-    n = np.empty(H, X.dtype)
-    q = np.empty(H, X.dtype)
-    for t in range(T):
-        for i in range(B):
-            if t >= lengths[i]:
-                continue
-            for k in range(H):
-                c[k] = h_T[i, k]
-                z[k] = b_z[k]
-                r[k] = b_r[k]
-                n[k] = b[k]
-                q[k] = b_h[k]
-            for k in range(I):
-                c[H + k] = X[t, i, k]
-            add_product(z, c, W_z_T)
-            add_product(r, c, W_r_T)
-            add_product(q, c[:H], W_T[:H])
-            add_product(n, c[H:], W_T[H:])
-            for k in range(H):
-                z[k] = sigmoid(z[k])
-                r[k] = sigmoid(r[k])
-                n[k] = np.tanh(n[k] + r[k] * q[k])
-                h_T[i, k] = (ONE - z[k]) * n[k] + z[k] * h_T[i, k]
-                h[t, i, k] = h_T[i, k]
-            if keep:
-                gates[t, i, 0] = z
-                gates[t, i, 1] = r
-                gates[t, i, 2] = n
-                gates[t, i, 3] = q
-    return h, h_T, gates
+    a: Array,  # (steps, B, 4, columns): preactivations, then n, z, r and q = W_h h + b_h
+    h: Array,  # (T, B, H)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = h.shape
+    first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
+    at_once = steps_at_once(B)
+    for begin in range(0, T, at_once):
+        end = min(T, begin + at_once)
+        place = begin if a.shape[0] == T else 0
+        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        for t in range(begin, end):
+            h_prev = h[t - 1] if t > 0 else h_0
+            gate_t = a[place + t - begin]
+            for g in range(3):
+                multiply(h_prev[row:row_end], W_h[g], gate_t[row:row_end, 1 + g], panel, panel_end)
+            for i in range(row, row_end):
+                if t >= lengths[i]:
+                    h[t, i, first:last] = 0
+                    continue
+                n, z = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
+                r, q = gate_t[i, 2, first:last], gate_t[i, 3, first:last]
+                gate(z)
+                gate(r)
+                _blend_old(n, z, q, r, h_prev[i, first:last], h[t, i, first:last])
+            meet(barrier, count)
+
+
+@helper
+def _hand_over_old(carry: Array, dh: Array, z: Array, left: Array) -> None:
+    """carry += dh, and what of it goes straight to the state before: left = carry z."""
+    for k in range(carry.size):
+        carry[k] += dh[k]
+        left[k] = carry[k] * z[k]
+
+
+@helper
+def _errors_old(n: Array, z: Array, r: Array, q: Array, carry: Array, h_prev: Array) -> None:
+    """da_n, da_z, da_r and dq in place of n, z, r and q."""
+    for k in range(n.size):
+        da_z = carry[k] * (h_prev[k] - n[k]) * (z[k] * (ONE - z[k]))
+        n[k] = carry[k] * (ONE - z[k]) * (ONE - n[k] * n[k])
+        z[k] = da_z
+    for k in range(n.size):
+        da_r = n[k] * q[k] * (r[k] * (ONE - r[k]))
+        q[k] = n[k] * r[k]
+        r[k] = da_r
 
 
 @kernel
 def _after_states_vjp(
-    X: Array,  # (T, B, I)
-    W_z: Array,  # (H, H + I)
-    W_r: Array,  # (H, H + I)
-    W_h: Array,  # (H, H): the part of W for h
-    W_x: Array,  # (H, I): the part of W for x
-    h_0: Array,  # (B, H)
-    h: Array,  # (T, B, H)
-    gates: Array,  # (T, B, 4, H)
-    lengths: Array,  # (B,)
     dh: Array,  # (T, B, H)
-    dh_T: Array,  # (B, H)
-) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    dX = np.zeros_like(X)
-    dW_z = np.zeros_like(W_z)
-    dW_r = np.zeros_like(W_r)
-    dW_h = np.zeros_like(W_h)
-    dW_x = np.zeros_like(W_x)
-    db = np.zeros((4, H), X.dtype)
-    carry = dh_T.copy()  # the error from the next step
-    c = np.empty(H + I, X.dtype)
-    dc = np.empty(H + I, X.dtype)
-    da_z = np.empty(H, X.dtype)
-    da_r = np.empty(H, X.dtype)
-    da_n = np.empty(H, X.dtype)
-    dq = np.empty(H, X.dtype)
+    W_h: Array,  # (panels, 3 columns, WIDTH): W_z's, W_r's and W's part for h
+    h_prevs: Array,  # (T, B, H)
+    lengths: Array,  # (B,)
+    a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
+    carry: Array,  # (B, columns): dh_T, then dh_0
+    left: Array,  # (B, columns)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = dh.shape
+    columns = a.shape[3]
+    first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
-        for i in range(B):
-            if t >= lengths[i]:  # passed over: a product with 0 would let a NaN there through
+        for i in range(row, row_end):
+            a[t, i, :, H:] = 0  # NaN where the input is infinite
+            if t >= lengths[i]:
+                a[t, i, :, first:last] = 0
                 continue
-            h_prev = h[t - 1, i] if t > 0 else h_0[i]
-            z = gates[t, i, 0]
-            r = gates[t, i, 1]
-            n = gates[t, i, 2]
-            q = gates[t, i, 3]
-            for k in range(I):
-                c[H + k] = X[t, i, k]
-            for k in range(H):
-                c[k] = h_prev[k]
-                carry[i, k] += dh[t, i, k]
-                da_z[k] = carry[i, k] * (h_prev[k] - n[k]) * (z[k] * (ONE - z[k]))
-                da_n[k] = carry[i, k] * (ONE - z[k]) * (ONE - n[k] * n[k])
-                dq[k] = da_n[k] * r[k]
-                da_r[k] = da_n[k] * q[k] * (r[k] * (ONE - r[k]))
-                db[0, k] += da_z[k]
-                db[1, k] += da_r[k]
-                db[2, k] += da_n[k]
-                db[3, k] += dq[k]
-            for k in range(H + I):
-                dc[k] = 0
-            add_product(dc, da_z, W_z)
-            add_product(dc, da_r, W_r)
-            add_product(dc[:H], dq, W_h)
-            add_product(dc[H:], da_n, W_x)
-            for k in range(H):
-                carry[i, k] = carry[i, k] * z[k] + dc[k]
-            for k in range(I):
-                dX[t, i, k] = dc[H + k]
-            add_outer(dW_z, da_z, c)
-            add_outer(dW_r, da_r, c)
-            add_outer(dW_h, dq, h_prev)
-            add_outer(dW_x, da_n, X[t, i])
-    return dX, dW_z, dW_r, dW_h, dW_x, carry, db
+            n, z = a[t, i, 0, first:last], a[t, i, 1, first:last]
+            r, q = a[t, i, 2, first:last], a[t, i, 3, first:last]
+            error = carry[i, first:last]
+            _hand_over_old(error, dh[t, i, first:last], z, left[i, first:last])
+            _errors_old(n, z, r, q, error, h_prevs[t, i, first:last])
+            error[:] = left[i, first:last]
+        meet(barrier, count)  # the product takes the errors of all units
+        errors_h = a[t].reshape(B, 4 * columns)[row:row_end, columns:]
+        multiply(errors_h, W_h, carry[row:row_end], panel, panel_end)
+
+
+def _pack_after(
+    W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, b_h: Array
+) -> tuple[Array, Array, Array]:
+    """W_x, W_h and b of `_after_states`."""
+    H = len(W)
+    W_x = gates(W[:, H:], W_z[:, H:], W_r[:, H:])
+    W_h = gates(W_z[:, :H], W_r[:, :H], W[:, :H])
+    return W_x, W_h, np.stack([b, b_z, b_r, b_h])
+
+
+def _run_after(
+    X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
+) -> tuple[Array, Array]:
+    """The states, and n, z, r and q where they are kept."""
+    (T, B, I), H = X.shape, h_0.shape[1]
+    a = preactivations(T, B, 4, packed[1], keep=keep)
+    h = np.empty((T, B, H), X.dtype)
+
+    def work(*part: Any) -> None:
+        _after_states(X, *packed, h_0, lengths, a, h, *part)
+
+    together(T, B, 3 * H * (H + I), packed[1].shape[1], work)
+    return h, a
 
 
 def gru_step(
@@ -319,10 +402,41 @@ def gru_sequence(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    weights = transposed(W_z), transposed(W_r), transposed(W)
     lengths = whole_or(lengths, *X.shape[:2])
-    h, h_T, _ = _states(X, *weights, h_0, b_z, b_r, b, lengths, False)
-    return h, h_T
+    h, _ = _run(X, _pack(W_z, W_r, W, b_z, b_r, b), h_0, lengths)
+    return h, last_valid(h, h_0, lengths)
+
+
+def gru_sequence_of(
+    W_z: Array,
+    W_r: Array,
+    W: Array,
+    *,
+    b_z: Array | None = None,
+    b_r: Array | None = None,
+    b: Array | None = None,
+) -> Callable[..., tuple[Array, Array]]:
+    """`gru_sequence` with these weights, packed once: call it with X, and h_0= and lengths=."""
+    W_z, W_r, W, b_z, b_r, b = arrays(
+        W_z=(W_z, "H K"),
+        W_r=(W_r, "H K"),
+        W=(W, "H K"),
+        b_z=(b_z, "H"),
+        b_r=(b_r, "H"),
+        b=(b, "H"),
+    )
+    packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b), W.shape
+    shapes = f"T B {K - H}", f"B {H}"
+
+    def sequence(
+        X: Array, *, h_0: Array | None = None, lengths: Array | None = None
+    ) -> tuple[Array, Array]:
+        X, h_0, _ = arrays(X=(X, shapes[0]), h_0=(h_0, shapes[1]), W=(W, "H K"))
+        lengths = whole_or(lengths, *X.shape[:2])
+        h, _ = _run(X, packed, h_0, lengths)
+        return h, last_valid(h, h_0, lengths)
+
+    return sequence
 
 
 def gru_sequence_vjp(
@@ -353,12 +467,29 @@ def gru_sequence_vjp(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    weights = transposed(W_z), transposed(W_r), transposed(W)
-    lengths = whole_or(lengths, *X.shape[:2])
-    h, _, gates = _states(X, *weights, h_0, b_z, b_r, b, lengths, True)
-    dX, dW_z, dW_r, dW, dh_0, db = _states_vjp(X, W_z, W_r, W, h_0, h, gates, lengths, dh, dh_T)
-    d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": dh_0}
-    return d | named(db_z=(db[0], given_b_z), db_r=(db[1], given_b_r), db=(db[2], given_b))
+    T, B, I = X.shape
+    H = h_0.shape[1]
+    weights = W_z, W_r, W
+    lengths = whole_or(lengths, T, B)
+    h, a = _run(X, _pack(*weights, b_z, b_r, b), h_0, lengths, keep=True)
+    W_n, W_zr = errors(W[:, :H]), errors(W_z[:, :H], W_r[:, :H])
+    h_prevs, d = before(h, h_0), np.empty_like(h)
+    carry = aligned((B, a.shape[3]), X.dtype)
+    carry[:, :H] = dh_T
+    left = np.zeros_like(carry)
+
+    def work(*part: Any) -> None:
+        _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, *part)
+
+    together(T, B, 3 * H * H, W_n.shape[0], work)
+    X = valid_alone(X, lengths)
+    dW_x = weight_gradients(a, X, H, range(3))
+    dW_zr, dW_n = weight_gradients(a, h_prevs, H, range(2)), weight_gradients(a, d, H, range(2, 3))
+    dW_z, dW_r, dW = np.concatenate([np.concatenate([dW_zr, dW_n]), dW_x], axis=2)
+    dX = input_gradients(a, [W[:, H:] for W in weights], I)
+    db_z, db_r, db = bias_gradients(a, H)
+    d_all = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
+    return d_all | named(db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b))
 
 
 def gru_reset_after_step(
@@ -422,10 +553,43 @@ def gru_reset_after_sequence(
         b=(b, "H"),
         b_h=(b_h, "H"),
     )
-    weights = transposed(W_z), transposed(W_r), transposed(W)
     lengths = whole_or(lengths, *X.shape[:2])
-    h, h_T, _ = _after_states(X, *weights, h_0, b_z, b_r, b, b_h, lengths, False)
-    return h, h_T
+    h, _ = _run_after(X, _pack_after(W_z, W_r, W, b_z, b_r, b, b_h), h_0, lengths)
+    return h, last_valid(h, h_0, lengths)
+
+
+def gru_reset_after_sequence_of(
+    W_z: Array,
+    W_r: Array,
+    W: Array,
+    *,
+    b_z: Array | None = None,
+    b_r: Array | None = None,
+    b: Array | None = None,
+    b_h: Array | None = None,
+) -> Callable[..., tuple[Array, Array]]:
+    """`gru_reset_after_sequence` with these weights, as `gru_sequence_of`."""
+    W_z, W_r, W, b_z, b_r, b, b_h = arrays(
+        W_z=(W_z, "H K"),
+        W_r=(W_r, "H K"),
+        W=(W, "H K"),
+        b_z=(b_z, "H"),
+        b_r=(b_r, "H"),
+        b=(b, "H"),
+        b_h=(b_h, "H"),
+    )
+    packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h), W.shape
+    shapes = f"T B {K - H}", f"B {H}"
+
+    def sequence(
+        X: Array, *, h_0: Array | None = None, lengths: Array | None = None
+    ) -> tuple[Array, Array]:
+        X, h_0, _ = arrays(X=(X, shapes[0]), h_0=(h_0, shapes[1]), W=(W, "H K"))
+        lengths = whole_or(lengths, *X.shape[:2])
+        h, _ = _run_after(X, packed, h_0, lengths)
+        return h, last_valid(h, h_0, lengths)
+
+    return sequence
 
 
 def gru_reset_after_sequence_vjp(
@@ -458,19 +622,26 @@ def gru_reset_after_sequence_vjp(
         b=(b, "H"),
         b_h=(b_h, "H"),
     )
-    H = len(W)
-    weights = transposed(W_z), transposed(W_r), transposed(W)
-    lengths = whole_or(lengths, *X.shape[:2])
-    h, _, gates = _after_states(X, *weights, h_0, b_z, b_r, b, b_h, lengths, True)
-    W_h, W_x = np.ascontiguousarray(W[:, :H]), np.ascontiguousarray(W[:, H:])
-    dX, dW_z, dW_r, dW_h, dW_x, dh_0, db = _after_states_vjp(
-        X, W_z, W_r, W_h, W_x, h_0, h, gates, lengths, dh, dh_T
+    (T, B, I), H = X.shape, len(W)
+    lengths = whole_or(lengths, T, B)
+    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h)
+    h, a = _run_after(X, packed, h_0, lengths, keep=True)
+    W_h = errors(W_z[:, :H], W_r[:, :H], W[:, :H])
+    h_prevs = before(h, h_0)
+    carry = aligned((B, a.shape[3]), X.dtype)
+    carry[:, :H] = dh_T
+    left = np.zeros_like(carry)
+
+    def work(*part: Any) -> None:
+        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, left, *part)
+
+    together(T, B, 3 * H * H, W_h.shape[0], work)
+    dW_h = weight_gradients(a, h_prevs, H, range(1, 4))
+    dW_x = weight_gradients(a, valid_alone(X, lengths), H, range(3))
+    dW_z, dW_r, dW = np.concatenate([dW_h, np.roll(dW_x, -1, axis=0)], axis=2)
+    dX = input_gradients(a, [W[:, H:], W_z[:, H:], W_r[:, H:]], I)
+    db, db_z, db_r, db_h = bias_gradients(a, H)
+    d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
+    return d | named(
+        db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b), db_h=(db_h, given_b_h)
     )
-    d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": np.concatenate([dW_h, dW_x], axis=1)}
-    biases = named(
-        db_z=(db[0], given_b_z),
-        db_r=(db[1], given_b_r),
-        db=(db[2], given_b),
-        db_h=(db[3], given_b_h),
-    )
-    return d | {"dh_0": dh_0} | biases

@@ -26,6 +26,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -100,6 +101,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
         dtype = args[0].dtype  # type: ignore[attr-defined]
         if dtype not in compiled:
             compiled[dtype] = _compile(function, str(dtype))
+            return _first(compiled[dtype], function, str(dtype), *args, **kwargs)
         return compiled[dtype](*args, **kwargs)
 
     return call
@@ -111,18 +113,35 @@ def _compile(function: Callable[P, R], dtype: str) -> Callable[P, R]:
     with _lock:
         folder = cache_folder(function.__module__)
         if folder is None:
-            compiled = njit(**OPTIONS)(function)
+            compiled = njit(nogil=True, **OPTIONS)(function)
             return compiled
         before = config.CACHE_DIR
         config.CACHE_DIR = str(folder / dtype)
         try:
             # the folder is read here, once, and not at the first call
-            compiled = njit(cache=True, **OPTIONS)(function)
+            compiled = njit(cache=True, nogil=True, **OPTIONS)(function)
         except RuntimeError:  # the folder has gone since, and Numba knows no other
-            compiled = njit(**OPTIONS)(function)
+            compiled = njit(nogil=True, **OPTIONS)(function)
         finally:
             config.CACHE_DIR = before
         return compiled
+
+
+def _first(
+    compiled: Callable[P, R], function: Callable[P, R], dtype: str, *args: Any, **kwargs: Any
+) -> R:
+    """The first call in this process, which says so where it has to compile."""
+    folder = cache_folder(function.__module__)
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    if folder is not None and any((folder / dtype).rglob(f"{name}-*.nbi")):
+        return compiled(*args, **kwargs)
+    label = f"{function.__module__}.{function.__qualname__.strip('_')} for {dtype}"
+    print(f"{label}: compiling, once on this machine …", end="", file=sys.stderr, flush=True)
+    begin = time.monotonic()
+    try:
+        return compiled(*args, **kwargs)
+    finally:
+        print(f" {time.monotonic() - begin:.1f} s", file=sys.stderr, flush=True)
 
 
 def sources(module: str) -> dict[str, bytes]:

@@ -13,7 +13,8 @@ from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
-from nnspec.accel.scalar import ONE, sigmoid
+from nnspec.accel.scalar import ONE
+from nnspec.accel.vector_math import sigmoid
 
 
 @kernel

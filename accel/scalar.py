@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.jit import helper
+from nnspec.accel.vector_math import exp, log1p, sigmoid, tanh
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
@@ -18,36 +19,23 @@ CODES = {"tanh": TANH, "sigmoid": SIGMOID, "relu": RELU, "identity": IDENTITY}
 
 
 @helper
-def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x), in the form whose exponential cannot overflow."""
-    e = np.exp(-abs(x))
-    if x >= ZERO:
-        return ONE / (ONE + e)
-    return e / (ONE + e)
-
-
-@helper
 def softplus(x: Any) -> Any:
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
-    tail = np.log1p(np.exp(-abs(x)))
-    if x > ZERO:
-        return x + tail
-    return tail
+    tail = log1p(exp(-abs(x)))
+    return x + tail if x > ZERO else tail
 
 
 @helper
 def relu(x: Any) -> Any:
     """max(x, 0); a NaN stays."""
-    if x <= ZERO:
-        return ZERO
-    return x
+    return ZERO if x <= ZERO else x
 
 
 @helper
 def activate(x: Any, code: int) -> Any:
     """f(x)."""
     if code == TANH:
-        return np.tanh(x)
+        return tanh(x)
     if code == SIGMOID:
         return sigmoid(x)
     if code == RELU:
@@ -73,7 +61,7 @@ def chain(y: Any, dy: Any, code: int) -> Any:
 def chain_x(x: Any, dy: Any, code: int) -> Any:
     """dy f'(x), written in x: exact where y = f(x) has rounded to 1."""
     if code == TANH:
-        y = np.tanh(x)
+        y = tanh(x)
         return dy * (ONE - y * y)
     if code == SIGMOID:
         return dy * (sigmoid(x) * sigmoid(-x))
