@@ -17,7 +17,7 @@ from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
     before,
     bias_gradients,
-    errors,
+    for_errors,
     gates,
     input_gradients,
     inputs_part,
@@ -472,7 +472,7 @@ def gru_sequence_vjp(
     weights = W_z, W_r, W
     lengths = whole_or(lengths, T, B)
     h, a = _run(X, _pack(*weights, b_z, b_r, b), h_0, lengths, keep=True)
-    W_n, W_zr = errors(W[:, :H]), errors(W_z[:, :H], W_r[:, :H])
+    W_n, W_zr = for_errors(W[:, :H]), for_errors(W_z[:, :H], W_r[:, :H])
     h_prevs, d = before(h, h_0), np.empty_like(h)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
@@ -626,7 +626,7 @@ def gru_reset_after_sequence_vjp(
     lengths = whole_or(lengths, T, B)
     packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h)
     h, a = _run_after(X, packed, h_0, lengths, keep=True)
-    W_h = errors(W_z[:, :H], W_r[:, :H], W[:, :H])
+    W_h = for_errors(W_z[:, :H], W_r[:, :H], W[:, :H])
     h_prevs = before(h, h_0)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T

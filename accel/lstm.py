@@ -1,9 +1,10 @@
 """Long Short-Term Memory as kernels; two directions and two layers put together from sequences.
 
-A step is a sequence of one. The four gates are one product: their weights stand one above the
-other, in the order i, f, g, o. With peepholes i and f see the old cell, o the new one.
+A step is a sequence of one. The gates are in the order i, f, g, o. With peepholes i and f see the
+old cell, o the new one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,137 +12,179 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, transposed, whole_or
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
-from nnspec.accel.jit import kernel
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.recurrent import (
+    before,
+    bias_gradients,
+    for_errors,
+    gates,
+    input_gradients,
+    inputs_part,
+    last_valid,
+    preactivations,
+    steps_at_once,
+    together,
+    valid_alone,
+    weight_gradients,
+)
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
-from nnspec.accel.vector_math import sigmoid
+from nnspec.accel.threads import meet
+from nnspec.accel.vector_math import sigmoid, tanh
+
+Packed = tuple[Array, Array, Array, Array]
+
+
+@helper
+def _see(a: Array, p: Array, c: Array) -> None:
+    """a += p c: a gate sees the cell."""
+    for k in range(a.size):
+        a[k] += p[k] * c[k]
+
+
+@helper
+def _cell(i: Array, f: Array, g: Array, c: Array) -> None:
+    """i, f and g in place of their preactivations, and c = f c + i g."""
+    for k in range(i.size):
+        i[k] = sigmoid(i[k])
+        f[k] = sigmoid(f[k])
+        g[k] = tanh(g[k])
+        c[k] = f[k] * c[k] + i[k] * g[k]
+
+
+@helper
+def _output(o: Array, c: Array, h: Array) -> None:
+    """o in place of its preactivation, and h = o tanh(c)."""
+    for k in range(o.size):
+        o[k] = sigmoid(o[k])
+        h[k] = o[k] * tanh(c[k])
 
 
 @kernel
 def _states(
     X: Array,  # (T, B, I)
-    W_T: Array,  # (H + I, 4 H)
-    b: Array,  # (4 H,)
+    W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
+    W_h: Array,  # (4, panels, H, WIDTH): what h meets
+    b: Array,  # (4, H)
     p: Array,  # (3, H): of i, f and o
     h_0: Array,  # (B, H)
-    c_0: Array,  # (B, H)
     lengths: Array,  # (B,)
+    a: Array,  # (steps, B, 4, columns): preactivations, then i, f, g and o
+    c: Array,  # (B, H): c_0, then c_T
+    cells: Array,  # (T, B, H): every c where they are kept, else empty
+    h: Array,  # (T, B, H)
     peepholes: bool,
-    keep: bool,
-) -> tuple[Array, Array, Array, Array]:  # (T, B, H), (B, H) twice, i, f, g, o, c for the VJP
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    h = np.zeros((T, B, H), X.dtype)
-    h_T = h_0.copy()
-    c_T = c_0.copy()
-    gates = np.empty((T if keep else 0, B, 5, H), X.dtype)
-    hx = np.empty(H + I, X.dtype)
-    a = np.empty(4 * H, X.dtype)
-    for t in range(T):
-        for n in range(B):
-            if t >= lengths[n]:
-                continue
-            for k in range(H):
-                hx[k] = h_T[n, k]
-            for k in range(I):
-                hx[H + k] = X[t, n, k]
-            for k in range(4 * H):
-                a[k] = b[k]
-            add_product(a, hx, W_T)
-            for k in range(H):
-                c = c_T[n, k]
-                if peepholes:  # not by p = 0: 0 times an infinite cell is NaN
-                    a[k] += p[0, k] * c
-                    a[H + k] += p[1, k] * c
-                i = sigmoid(a[k])
-                f = sigmoid(a[H + k])
-                g = np.tanh(a[2 * H + k])
-                c = f * c + i * g
-                if peepholes:
-                    a[3 * H + k] += p[2, k] * c
-                o = sigmoid(a[3 * H + k])
-                c_T[n, k] = c
-                h_T[n, k] = o * np.tanh(c)
-                h[t, n, k] = h_T[n, k]
-                if keep:
-                    gates[t, n, 0, k] = i
-                    gates[t, n, 1, k] = f
-                    gates[t, n, 2, k] = g
-                    gates[t, n, 3, k] = o
-                    gates[t, n, 4, k] = c
-    return h, h_T, c_T, gates
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = h.shape
+    first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
+    at_once = steps_at_once(B)
+    for begin in range(0, T, at_once):
+        end = min(T, begin + at_once)
+        place = begin if a.shape[0] == T else 0
+        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        for t in range(begin, end):
+            h_prev = h[t - 1] if t > 0 else h_0
+            gate_t = a[place + t - begin]
+            for gate in range(4):
+                some = gate_t[row:row_end, gate]
+                multiply(h_prev[row:row_end], W_h[gate], some, panel, panel_end)
+            for n in range(row, row_end):
+                cell = c[n, first:last]
+                if t < lengths[n]:
+                    i, f = gate_t[n, 0, first:last], gate_t[n, 1, first:last]
+                    g, o = gate_t[n, 2, first:last], gate_t[n, 3, first:last]
+                    if peepholes:  # not by p = 0: 0 times an infinite cell is NaN
+                        _see(i, p[0, first:last], cell)
+                        _see(f, p[1, first:last], cell)
+                    _cell(i, f, g, cell)
+                    if peepholes:
+                        _see(o, p[2, first:last], cell)
+                    _output(o, cell, h[t, n, first:last])
+                else:
+                    h[t, n, first:last] = 0
+                if cells.shape[0] > 0:
+                    cells[t, n, first:last] = cell
+            meet(barrier, count)  # the next product takes all of h_t
+
+
+@helper
+def _errors_o_c(o: Array, c: Array, dh: Array, carry: Array, dc: Array) -> None:
+    """da_o in place of o, and dc += e o (1 - tanh² c), e being dh + the next step's error."""
+    for k in range(o.size):
+        e = dh[k] + carry[k]
+        m = tanh(c[k])
+        dc[k] += e * o[k] * (ONE - m * m)
+        o[k] = e * m * (o[k] * (ONE - o[k]))
+
+
+@helper
+def _errors_i_g(i: Array, g: Array, dc: Array) -> None:
+    """da_i and da_g in place of i and g."""
+    for k in range(i.size):
+        da_i = dc[k] * g[k] * (i[k] * (ONE - i[k]))
+        g[k] = dc[k] * i[k] * (ONE - g[k] * g[k])
+        i[k] = da_i
+
+
+@helper
+def _errors_f_c(f: Array, c_prev: Array, dc: Array) -> None:
+    """da_f in place of f, and the error of the cell before, dc f, in place of dc."""
+    for k in range(f.size):
+        da_f = dc[k] * c_prev[k] * (f[k] * (ONE - f[k]))
+        dc[k] *= f[k]
+        f[k] = da_f
 
 
 @kernel
 def _states_vjp(
-    X: Array,  # (T, B, I)
-    W: Array,  # (4 H, H + I)
-    p: Array,  # (3, H)
-    h_0: Array,  # (B, H)
-    c_0: Array,  # (B, H)
-    h: Array,  # (T, B, H)
-    gates: Array,  # (T, B, 5, H)
-    lengths: Array,  # (B,)
     dh: Array,  # (T, B, H)
-    dh_T: Array,  # (B, H)
-    dc_T: Array,  # (B, H)
+    W_h: Array,  # (panels, 4 columns, WIDTH): for da W_h
+    p: Array,  # (3, H)
+    c_0: Array,  # (B, H)
+    cells: Array,  # (T, B, H)
+    lengths: Array,  # (B,)
+    a: Array,  # (T, B, 4, columns): i, f, g and o, then their errors
+    carry: Array,  # (B, columns): dh_T, then dh_0
+    dc: Array,  # (B, H): dc_T, then dc_0
     peepholes: bool,
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    dX = np.zeros_like(X)
-    dW = np.zeros_like(W)
-    db = np.zeros(4 * H, X.dtype)
-    dp = np.zeros_like(p)
-    dh_t = dh_T.copy()  # the errors from the next step
-    dc_t = dc_T.copy()
-    hx = np.empty(H + I, X.dtype)
-    dhx = np.empty(H + I, X.dtype)
-    da = np.empty(4 * H, X.dtype)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = dh.shape
+    first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
-        for n in range(B):
-            if t >= lengths[n]:  # passed over: a product with 0 would let a NaN there through
+        for n in range(row, row_end):
+            a[t, n, :, H:] = 0  # NaN where the input is infinite
+            if t >= lengths[n]:
+                a[t, n, :, first:last] = 0
                 continue
-            h_prev = h[t - 1, n] if t > 0 else h_0[n]
-            c_prev = gates[t - 1, n, 4] if t > 0 else c_0[n]
-            for k in range(I):
-                hx[H + k] = X[t, n, k]
-            for k in range(H):
-                hx[k] = h_prev[k]
-                i = gates[t, n, 0, k]
-                f = gates[t, n, 1, k]
-                g = gates[t, n, 2, k]
-                o = gates[t, n, 3, k]
-                c = gates[t, n, 4, k]
-                m = np.tanh(c)
-                e = dh[t, n, k] + dh_t[n, k]
-                da_o = e * m * (o * (ONE - o))
-                d = dc_t[n, k] + e * o * (ONE - m * m)
-                if peepholes:
-                    d += da_o * p[2, k]
-                da_i = d * g * (i * (ONE - i))
-                da_f = d * c_prev[k] * (f * (ONE - f))
-                dc_t[n, k] = d * f
-                if peepholes:
-                    dc_t[n, k] += da_i * p[0, k] + da_f * p[1, k]
-                    dp[0, k] += da_i * c_prev[k]
-                    dp[1, k] += da_f * c_prev[k]
-                    dp[2, k] += da_o * c
-                da[k] = da_i
-                da[H + k] = da_f
-                da[2 * H + k] = d * i * (ONE - g * g)
-                da[3 * H + k] = da_o
-            for k in range(4 * H):
-                db[k] += da[k]
-            for k in range(H + I):
-                dhx[k] = 0
-            add_product(dhx, da, W)
-            add_outer(dW, da, hx)
-            for k in range(H):
-                dh_t[n, k] = dhx[k]
-            for k in range(I):
-                dX[t, n, k] = dhx[H + k]
-    return dX, dW, db, dp, dh_t, dc_t
+            i, f = a[t, n, 0, first:last], a[t, n, 1, first:last]
+            g, o = a[t, n, 2, first:last], a[t, n, 3, first:last]
+            c_prev = cells[t - 1, n, first:last] if t > 0 else c_0[n, first:last]
+            error, dcell = carry[n, first:last], dc[n, first:last]
+            _errors_o_c(o, cells[t, n, first:last], dh[t, n, first:last], error, dcell)
+            if peepholes:
+                _see(dcell, p[2, first:last], o)
+            _errors_i_g(i, g, dcell)
+            _errors_f_c(f, c_prev, dcell)
+            if peepholes:
+                _see(dcell, p[0, first:last], i)
+                _see(dcell, p[1, first:last], f)
+            error[:] = 0
+        meet(barrier, count)  # the product takes the errors of all units
+        errors_h = a[t].reshape(B, 4 * a.shape[3])[row:row_end]
+        multiply(errors_h, W_h, carry[row:row_end], panel, panel_end)
 
 
 @kernel
@@ -213,6 +256,36 @@ def _coupled_vjp(
     return dx, dh_prev, dW, db
 
 
+def _pack(weights: list[Array], biases: list[Array], peepholes: list[Array]) -> Packed:
+    """W_x, W_h, b and p of `_states`."""
+    H = len(weights[0])
+    W_x, W_h = gates(*(W[:, H:] for W in weights)), gates(*(W[:, :H] for W in weights))
+    return W_x, W_h, np.stack(biases), np.stack(peepholes)
+
+
+def _run_packed(
+    X: Array,
+    packed: Packed,
+    h_0: Array,
+    c_0: Array,
+    lengths: Array,
+    *,
+    peepholes: bool,
+    keep: bool = False,
+) -> tuple[Array, Array, Array, Array]:
+    """h and c_T, and the gates and every c where they are kept."""
+    (T, B, I), H = X.shape, h_0.shape[1]
+    a = preactivations(T, B, 4, packed[1], keep=keep)
+    c, cells = c_0.copy(), np.empty((T if keep else 0, B, H), X.dtype)
+    h = np.empty((T, B, H), X.dtype)
+
+    def work(*part: Any) -> None:
+        _states(X, *packed, h_0, lengths, a, c, cells, h, peepholes, *part)
+
+    together(T, B, 4 * H * (H + I), packed[1].shape[1], work)
+    return h, c, a, cells
+
+
 def _run(
     X: Any, weights: tuple[Any, ...], peepholes: tuple[Any, ...], states: dict[str, Any], *rest: Any
 ) -> tuple[Array, Array, Array]:
@@ -221,39 +294,54 @@ def _run(
     `rest` are the four biases and the lengths.
     """
     *biases, lengths = rest
-    X, W, b, p, h_0, c_0, lengths = _ready(X, weights, peepholes, states, biases, lengths)[:7]
-    h, h_T, c_T, _ = _states(
-        X, transposed(W), b, p, h_0, c_0, lengths, peepholes[0] is not None, False
-    )
-    return h, h_T, c_T
+    X, *more = _ready(X, weights, peepholes, states, biases)
+    packed, (h_0, c_0) = _pack(more[:4], more[4:8], more[8:11]), more[11:13]
+    lengths = whole_or(lengths, *X.shape[:2])
+    seen = peepholes[0] is not None
+    h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen)
+    return h, last_valid(h, h_0, lengths), c_T
 
 
 def _run_vjp(
     X: Any,
     weights: tuple[Any, ...],
     peepholes: tuple[Any, ...],
-    errors: dict[str, Any],
+    cotangents: dict[str, Any],
     states: dict[str, Any],
     *rest: Any,
 ) -> dict[str, Array]:
-    """The gradients of a sequence; `errors` are dh, dh_T and dc_T."""
+    """The gradients of a sequence; `cotangents` are dh, dh_T and dc_T."""
     *biases, lengths = rest
     seen = peepholes[0] is not None
-    X, W, b, p, h_0, c_0, lengths, dh, dh_T, dc_T = _ready(
-        X, weights, peepholes, states, biases, lengths, errors
-    )
-    h, _, _, gates = _states(X, transposed(W), b, p, h_0, c_0, lengths, seen, True)
-    dX, dW, db, dp, dh_0, dc_0 = _states_vjp(
-        X, W, p, h_0, c_0, h, gates, lengths, dh, dh_T, dc_T, seen
-    )
-    d = {"dX": dX, "dh_0": dh_0, "dc_0": dc_0}
-    dW_i, dW_f, dW_g, dW_o = np.split(dW, 4)
-    db_i, db_f, db_g, db_o = np.split(db, 4)
-    b_i, b_f, b_g, b_o = biases
-    d |= {"dW_i": dW_i, "dW_f": dW_f, "dW_g": dW_g, "dW_o": dW_o}
-    d |= named(db_i=(db_i, b_i), db_f=(db_f, b_f), db_g=(db_g, b_g), db_o=(db_o, b_o))
-    p_i, p_f, p_o = peepholes
-    return d | named(dp_i=(dp[0], p_i), dp_f=(dp[1], p_f), dp_o=(dp[2], p_o))
+    X, *more = _ready(X, weights, peepholes, states, biases, cotangents)
+    h_0, c_0, dh, dh_T, dc_T = more[11:]
+    (T, B, I), H = X.shape, h_0.shape[1]
+    lengths = whole_or(lengths, T, B)
+    packed = _pack(more[:4], more[4:8], more[8:11])
+    h, _, a, cells = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen, keep=True)
+    W_h, p = for_errors(*(W[:, :H] for W in more[:4])), packed[3]
+    carry, dc = aligned((B, a.shape[3]), X.dtype), dc_T.copy()
+    carry[:, :H] = dh_T
+
+    def work(*part: Any) -> None:
+        _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, seen, *part)
+
+    together(T, B, 4 * H * H, W_h.shape[0], work)
+    dW_h = weight_gradients(a, before(h, h_0), H, range(4))
+    dW_x = weight_gradients(a, valid_alone(X, lengths), H, range(4))
+    dX = input_gradients(a, [W[:, H:] for W in more[:4]], I)
+    d = {"dX": dX, "dh_0": carry[:, :H].copy(), "dc_0": dc}
+    for gate, dW in zip("ifgo", np.concatenate([dW_h, dW_x], axis=2), strict=True):
+        d[f"dW_{gate}"] = dW
+    db = bias_gradients(a, H)
+    d |= named(**{f"db_{g}": (db[k], biases[k]) for k, g in enumerate("ifgo")})
+    if not seen:
+        return d
+    old = before(cells, c_0)
+    da_i, da_f, da_o = a[:, :, 0, :H], a[:, :, 1, :H], a[:, :, 3, :H]
+    d["dp_i"], d["dp_f"] = (da_i * old).sum(axis=(0, 1)), (da_f * old).sum(axis=(0, 1))
+    d["dp_o"] = (da_o * cells).sum(axis=(0, 1))
+    return d
 
 
 def _ready(
@@ -262,20 +350,16 @@ def _ready(
     peepholes: tuple[Any, ...],
     states: dict[str, Any],
     biases: list[Any],
-    lengths: Any,
-    errors: dict[str, Any] | None = None,
+    cotangents: dict[str, Any] | None = None,
 ) -> list[Array]:
-    """X, W, b, p, h_0, c_0 and lengths as the kernels take them, then the errors where given."""
+    """X, 4 weights, 4 biases, 3 peepholes, h_0, c_0, and the cotangents where given."""
     shapes = {"dh": "T B H", "dh_T": "B H", "dc_T": "B H"}
     W = {f"W_{gate}": (value, "H H+I") for gate, value in zip("ifgo", weights, strict=True)}
     b = {f"b_{gate}": (value, "H") for gate, value in zip("ifgo", biases, strict=True)}
     p = {f"p_{gate}": (value, "H") for gate, value in zip("ifo", peepholes, strict=True)}
     start = {name: (value, "B H") for name, value in states.items()}
-    end = {name: (value, shapes[name]) for name, value in (errors or {}).items()}
-    X, *more = arrays(X=(X, "T B I"), **W, **b, **p, **start, **end)
-    lengths = whole_or(lengths, *X.shape[:2])
-    packed = [np.concatenate(more[:4]), np.concatenate(more[4:8]), np.stack(more[8:11])]
-    return [X, *packed, *more[11:13], lengths, *more[13:]]
+    end = {name: (value, shapes[name]) for name, value in (cotangents or {}).items()}
+    return arrays(X=(X, "T B I"), **W, **b, **p, **start, **end)
 
 
 def lstm_step(
@@ -399,6 +483,42 @@ def lstm_sequence(
     """The states h (T, B, H), 0 beyond the lengths, and the last valid ones, h_T and c_T."""
     weights, start = (W_i, W_f, W_g, W_o), {"h_0": h_0, "c_0": c_0}
     return _run(X, weights, (None, None, None), start, b_i, b_f, b_g, b_o, lengths)
+
+
+def lstm_sequence_of(
+    W_i: Array,
+    W_f: Array,
+    W_g: Array,
+    W_o: Array,
+    *,
+    b_i: Array | None = None,
+    b_f: Array | None = None,
+    b_g: Array | None = None,
+    b_o: Array | None = None,
+) -> Callable[..., tuple[Array, Array, Array]]:
+    """`lstm_sequence` with these weights, packed once: call it with X, and h_0=, c_0=, lengths=."""
+    weights = {f"W_{g}": (W, "H K") for g, W in zip("ifgo", (W_i, W_f, W_g, W_o), strict=True)}
+    biases = {f"b_{g}": (b, "H") for g, b in zip("ifgo", (b_i, b_f, b_g, b_o), strict=True)}
+    ready = arrays(**weights, **biases)
+    H, K = ready[0].shape
+    packed = _pack(ready[:4], ready[4:], [np.zeros(H, ready[0].dtype)] * 3)
+    shapes = f"T B {K - H}", f"B {H}"
+
+    def sequence(
+        X: Array,
+        *,
+        h_0: Array | None = None,
+        c_0: Array | None = None,
+        lengths: Array | None = None,
+    ) -> tuple[Array, Array, Array]:
+        X, h_0, c_0, _ = arrays(
+            X=(X, shapes[0]), h_0=(h_0, shapes[1]), c_0=(c_0, shapes[1]), W=(ready[0], "H K")
+        )
+        lengths = whole_or(lengths, *X.shape[:2])
+        h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=False)
+        return h, last_valid(h, h_0, lengths), c_T
+
+    return sequence
 
 
 def lstm_sequence_vjp(

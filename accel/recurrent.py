@@ -49,7 +49,7 @@ def _pack(M: Array, packed: Array) -> None:
     pack(M, packed)
 
 
-def errors(*weights: Array) -> Array:
+def for_errors(*weights: Array) -> Array:
     """The same weights as panels (panels, gates columns, WIDTH) for da W, da a row of `a`."""
     H, K = weights[0].shape
     dtype = weights[0].dtype
@@ -228,4 +228,4 @@ def product(x: Array, packed: Array, N: int) -> Array:
 def input_gradients(da: Array, weights: Sequence[Array], I: int) -> Array:
     """da W_x for all steps, (T, B, I); the weights are those of the first gates."""
     T, B, G, columns = da.shape
-    return product(da.reshape(T * B, G * columns), errors(*weights), I).reshape(T, B, I)
+    return product(da.reshape(T * B, G * columns), for_errors(*weights), I).reshape(T, B, I)

@@ -4,89 +4,181 @@ A step is a sequence of one; the types of networks are sequences and layers put 
 be confused with torch.nn.RNN, whose outputs are the states.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, transposed, whole_or
-from nnspec.accel.dense import add_outer, add_product, layer, layer_vjp, named
-from nnspec.accel.jit import kernel
-from nnspec.accel.scalar import CODES, IDENTITY, SIGMOID, TANH, activate, chain
+from nnspec.accel.arrays import Array, arrays, whole_or
+from nnspec.accel.dense import layer, layer_vjp, named
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.recurrent import (
+    before,
+    bias_gradients,
+    for_errors,
+    gates,
+    input_gradients,
+    inputs_part,
+    last_valid,
+    preactivations,
+    steps_at_once,
+    together,
+    valid_alone,
+    weight_gradients,
+)
+from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
+from nnspec.accel.threads import meet
+from nnspec.accel.vector_math import sigmoid, tanh
 
 STATE_CODES = {"tanh": TANH, "sigmoid": SIGMOID}
+
+
+@helper
+def _activate(a: Array, S: Array, code: int) -> None:
+    """S = f(a)."""
+    if code == TANH:
+        for k in range(a.size):
+            S[k] = tanh(a[k])
+    else:
+        for k in range(a.size):
+            S[k] = sigmoid(a[k])
+
+
+@helper
+def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
+    """δ = f'(S) (dS + the error from the next step), which is used up."""
+    if code == TANH:
+        for k in range(S.size):
+            delta[k] = (dS[k] + carry[k]) * (ONE - S[k] * S[k])
+    else:
+        for k in range(S.size):
+            delta[k] = (dS[k] + carry[k]) * (S[k] * (ONE - S[k]))
+    for k in range(S.size):
+        carry[k] = 0
 
 
 @kernel
 def _states(
     X: Array,  # (T, B, I)
-    U_T: Array,  # (I, H)
-    W_T: Array,  # (H, H)
+    U: Array,  # (1, panels, I, WIDTH)
+    W: Array,  # (1, panels, H, WIDTH)
+    b: Array,  # (1, H)
     S_0: Array,  # (B, H)
-    b: Array,  # (H,)
     lengths: Array,  # (B,)
+    a: Array,  # (steps, B, 1, columns): preactivations
+    S: Array,  # (T, B, H)
     code: int,
-) -> tuple[Array, Array]:  # (T, B, H), (B, H)
-    T, B, _ = X.shape
-    H = W_T.shape[0]
-    S = np.zeros((T, B, H), X.dtype)
-    S_T = S_0.copy()
-    a = np.empty(H, X.dtype)
-    for t in range(T):
-        for i in range(B):
-            if t >= lengths[i]:
-                continue
-            for n in range(H):
-                a[n] = b[n]
-            add_product(a, X[t, i], U_T)
-            add_product(a, S_T[i], W_T)
-            for n in range(H):
-                s = activate(a[n], code)
-                S_T[i, n] = s
-                S[t, i, n] = s
-    return S, S_T
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, B, H = S.shape
+    first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
+    at_once = steps_at_once(B)
+    for begin in range(0, T, at_once):
+        end = min(T, begin + at_once)
+        inputs_part(X, U, b, a, begin, end, 0, row, row_end, panel, panel_end)
+        for t in range(begin, end):
+            S_prev = S[t - 1] if t > 0 else S_0
+            a_t = a[t - begin, :, 0]
+            multiply(S_prev[row:row_end], W[0], a_t[row:row_end], panel, panel_end)
+            for i in range(row, row_end):
+                if t < lengths[i]:
+                    _activate(a_t[i, first:last], S[t, i, first:last], code)
+                else:
+                    S[t, i, first:last] = 0
+            meet(barrier, count)  # the next product takes all of S_t
 
 
 @kernel
 def _states_vjp(
-    X: Array,  # (T, B, I)
-    U: Array,  # (H, I)
-    W: Array,  # (H, H)
-    S_0: Array,  # (B, H)
     S: Array,  # (T, B, H): from `_states`
+    W: Array,  # (panels, columns, WIDTH): for δ W
     lengths: Array,  # (B,)
     dS: Array,  # (T, B, H)
-    dS_T: Array,  # (B, H)
+    delta: Array,  # (T, B, 1, columns), zeros
+    carry: Array,  # (B, columns): dS_T, then dS_0
     code: int,
-) -> tuple[Array, Array, Array, Array, Array]:
-    T, B, _ = X.shape
-    H = W.shape[0]
-    dX = np.zeros_like(X)
-    dU = np.zeros_like(U)
-    dW = np.zeros_like(W)
-    db = np.zeros(H, X.dtype)
-    carry = dS_T.copy()  # the error from the next step's memory unit
-    delta = np.empty(H, X.dtype)
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+    barrier: Array,
+    count: int,
+) -> None:
+    T, _, H = S.shape
+    first, last = panel * W.shape[2], min(panel_end * W.shape[2], H)
     for t in range(T - 1, -1, -1):
-        for i in range(B):
-            if t >= lengths[i]:  # passed over: a product with 0 would let a NaN there through
-                continue
-            S_prev = S[t - 1, i] if t > 0 else S_0[i]
-            for n in range(H):
-                delta[n] = chain(S[t, i, n], dS[t, i, n] + carry[i, n], code)
-                db[n] += delta[n]
-                carry[i, n] = 0
-            add_product(dX[t, i], delta, U)
-            add_product(carry[i], delta, W)
-            add_outer(dU, delta, X[t, i])
-            add_outer(dW, delta, S_prev)
-    return dX, dU, dW, carry, db
+        for i in range(row, row_end):
+            if t < lengths[i]:
+                _error(
+                    S[t, i, first:last],
+                    dS[t, i, first:last],
+                    carry[i, first:last],
+                    delta[t, i, 0, first:last],
+                    code,
+                )
+        meet(barrier, count)  # the product takes all of δ_t
+        multiply(delta[t, row:row_end, 0], W, carry[row:row_end], panel, panel_end)
+
+
+def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
+    """U, W and b of `_states`."""
+    return gates(U), gates(W), b[np.newaxis]
+
+
+def _run_packed(
+    X: Array, packed: tuple[Array, Array, Array], S_0: Array, lengths: Array, code: int
+) -> tuple[Array, Array]:
+    """S and S_T."""
+    (T, B, I), H = X.shape, S_0.shape[1]
+    a = preactivations(T, B, 1, packed[1], keep=False)
+    S = np.empty((T, B, H), X.dtype)
+
+    def work(*part: Any) -> None:
+        _states(X, *packed, S_0, lengths, a, S, code, *part)
+
+    together(T, B, H * (H + I), packed[1].shape[1], work)
+    return S, last_valid(S, S_0, lengths)
 
 
 def _run(
     X: Array, U: Array, W: Array, S_0: Array, b: Array, lengths: Array, code: int
 ) -> tuple[Array, Array]:
     """S and S_T, from arrays that are ready."""
-    return _states(X, transposed(U), transposed(W), S_0, b, lengths, code)
+    return _run_packed(X, _pack(U, W, b), S_0, lengths, code)
+
+
+def _run_vjp(
+    X: Array,
+    U: Array,
+    W: Array,
+    S_0: Array,
+    S: Array,  # from `_run`
+    lengths: Array,
+    dS: Array,
+    dS_T: Array,
+    code: int,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """(dX, dU, dW, dS_0, db)."""
+    (T, B, I), H = X.shape, S_0.shape[1]
+    back = for_errors(W)
+    delta = aligned((T, B, 1, back.shape[1]), X.dtype)
+    carry = aligned((B, back.shape[0] * back.shape[2]), X.dtype)
+    carry[:, :H] = dS_T
+
+    def work(*part: Any) -> None:
+        _states_vjp(S, back, lengths, dS, delta, carry, code, *part)
+
+    together(T, B, H * H, back.shape[0], work)
+    dU = weight_gradients(delta, valid_alone(X, lengths), H, range(1))[0]
+    dW = weight_gradients(delta, before(S, S_0), H, range(1))[0]
+    dX = input_gradients(delta, [U], I)
+    return dX, dU, dW, carry[:, :H].copy(), bias_gradients(delta, H)[0]
 
 
 def _flat(x: Array) -> Array:
@@ -168,7 +260,7 @@ def _step_vjp(
     X, whole = x[np.newaxis], whole_or(None, 1, len(x))
     S, _ = _run(X, U, W, S_prev, b, whole, code)
     none = np.zeros_like(S)
-    dX, dU, dW, dS_prev, db = _states_vjp(X, U, W, S_prev, S, whole, none, dS, code)
+    dX, dU, dW, dS_prev, db = _run_vjp(X, U, W, S_prev, S, whole, none, dS, code)
     return dX[0], dS_prev, dU, dW, db
 
 
@@ -276,6 +368,27 @@ def rnn_sequence(
     return _run(X, U, W, S_0, b, whole_or(lengths, *X.shape[:2]), STATE_CODES[activation])
 
 
+def rnn_sequence_of(
+    U: Array,
+    W: Array,
+    *,
+    b: Array | None = None,
+    activation: str = "tanh",
+) -> Callable[..., tuple[Array, Array]]:
+    """`rnn_sequence` with these weights, packed once: call it with X, and S_0= and lengths=."""
+    U, W, b = arrays(U=(U, "H I"), W=(W, "H H"), b=(b, "H"))
+    packed, code = _pack(U, W, b), STATE_CODES[activation]
+    shapes = f"T B {U.shape[1]}", f"B {len(W)}"
+
+    def sequence(
+        X: Array, *, S_0: Array | None = None, lengths: Array | None = None
+    ) -> tuple[Array, Array]:
+        X, S_0, _ = arrays(X=(X, shapes[0]), S_0=(S_0, shapes[1]), W=(W, "H H"))
+        return _run_packed(X, packed, S_0, whole_or(lengths, *X.shape[:2]), code)
+
+    return sequence
+
+
 def rnn_sequence_vjp(
     X: Array,
     U: Array,
@@ -301,7 +414,7 @@ def rnn_sequence_vjp(
     )
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
     S, _ = _run(X, U, W, S_0, b, lengths, code)
-    return _sequence_gradients(_states_vjp(X, U, W, S_0, S, lengths, dS, dS_T, code), given_b)
+    return _sequence_gradients(_run_vjp(X, U, W, S_0, S, lengths, dS, dS_T, code), given_b)
 
 
 def _sequence_gradients(
@@ -418,9 +531,9 @@ def _fed_back(
     X = np.empty((1 + steps, *x.shape), x.dtype)
     S[0], X[0] = S_0, x
     whole = whole_or(None, 1, len(x))
-    U_T, W_T = transposed(U), transposed(W)
+    packed = _pack(U, W, b)
     for t in range(steps):
-        S[t + 1] = _states(X[t : t + 1], U_T, W_T, S[t], b, whole, code)[1]
+        S[t + 1] = _run_packed(X[t : t + 1], packed, S[t], whole, code)[1]
         X[t + 1] = layer(S[t + 1], V, c, TANH)
     return S, X
 
@@ -459,7 +572,7 @@ def rnn_one_to_many_vjp(
     whole, none = whole_or(None, 1, len(x)), np.zeros_like(S[:1])
     for t in reversed(range(steps)):
         dS_t, dV_t, dc_t = layer_vjp(S[t + 1], V, X[t + 1], dO[t] + dx, TANH)
-        dX_t, dU_t, dW_t, dS_0, db_t = _states_vjp(
+        dX_t, dU_t, dW_t, dS_0, db_t = _run_vjp(
             X[t : t + 1], U, W, S[t], S[t + 1 : t + 2], whole, none, dS_t + dS_0, code
         )
         dx = dX_t[0]
@@ -523,7 +636,7 @@ def rnn_many_to_one_vjp(
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
     S, S_T = _run(X, U, W, S_0, b, lengths, code)
     dS_T, dV, dc = layer_vjp(S_T, V, layer(S_T, V, c, TANH), dO, TANH)
-    gradients = _states_vjp(X, U, W, S_0, S, lengths, np.zeros_like(S), dS_T, code)
+    gradients = _run_vjp(X, U, W, S_0, S, lengths, np.zeros_like(S), dS_T, code)
     return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
 
 
@@ -582,7 +695,7 @@ def rnn_many_to_many_vjp(
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
     S, S_T = _run(X, U, W, S_0, b, lengths, code)
     dS, dV, dc = _outputs_vjp(S, V, c, lengths, dO)
-    gradients = _states_vjp(X, U, W, S_0, S, lengths, dS, np.zeros_like(S_T), code)
+    gradients = _run_vjp(X, U, W, S_0, S, lengths, dS, np.zeros_like(S_T), code)
     return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
 
 
@@ -661,10 +774,10 @@ def rnn_encoder_decoder_vjp(
     S_e, S_T = _run(X, U_e, W_e, S_0, b_e, lengths, code)
     S_d, last = _run(Y, U_d, W_d, S_T, b_d, whole, code)
     dS_d, dV, dc = _outputs_vjp(S_d, V, c, whole, dO)
-    dY, dU_d, dW_d, dS_T, db_d = _states_vjp(
+    dY, dU_d, dW_d, dS_T, db_d = _run_vjp(
         Y, U_d, W_d, S_T, S_d, whole, dS_d, np.zeros_like(last), code
     )
-    dX, dU_e, dW_e, dS_0, db_e = _states_vjp(
+    dX, dU_e, dW_e, dS_0, db_e = _run_vjp(
         X, U_e, W_e, S_0, S_e, lengths, np.zeros_like(S_e), dS_T, code
     )
     d = {"dX": dX, "dY": dY, "dU_e": dU_e, "dW_e": dW_e, "dU_d": dU_d, "dW_d": dW_d, "dV": dV}
