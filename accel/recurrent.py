@@ -134,7 +134,8 @@ def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
     if not T:
         return h_0.copy()
     if (lengths == T).all():
-        return h[T - 1].copy()
+        all_of_it: Array = h[T - 1].copy()
+        return all_of_it
     reached: Array = h[np.maximum(lengths, 1) - 1, np.arange(B)]
     last: Array = np.where(lengths[:, np.newaxis] > 0, reached, h_0)
     return last

@@ -1,0 +1,134 @@
+"""The packed product at every edge of its tiles, and the threads that share it."""
+
+import importlib
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+jit = importlib.import_module("nnspec.accel.jit")
+packed_module = importlib.import_module("nnspec.accel.packed")
+recurrent = importlib.import_module("nnspec.accel.recurrent")
+threads = importlib.import_module("nnspec.accel.threads")
+
+both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@jit.kernel  # type: ignore[untyped-decorator]
+def _product(x: Any, M: Any, y: Any, transposed: bool) -> None:
+    packed_module.multiply(x.T if transposed else x, M, y, 0, M.shape[0])
+
+
+@both
+@pytest.mark.parametrize("K", [0, 1, 2, 3, 7, 33, 1025, 2100])
+@pytest.mark.parametrize("N", [1, 15, 16, 17, 32, 33, 70])
+def test_every_edge(dtype: Any, K: int, N: int) -> None:
+    rng = np.random.default_rng(K * 100 + N)
+    W = rng.integers(-4, 5, (1, N, K)).astype(dtype)
+    M = recurrent.gates(W[0])[0]
+    for B in (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 131):
+        x = rng.integers(-4, 5, (B, K)).astype(dtype)
+        y = packed_module.aligned((B, M.shape[0] * M.shape[2]), dtype)
+        y[:, :N] = 1
+        want = 1 + x @ W[0].T  # small integers: exact in either dtype
+        for transposed in (False, True):
+            given = np.ascontiguousarray(x.T) if transposed else x
+            got = y.copy()
+            _product(given, M, got, transposed)
+            np.testing.assert_array_equal(got[:, :N], want)
+            np.testing.assert_array_equal(got[:, N:], 0)
+
+
+def test_the_same_result_with_any_number_of_threads() -> None:
+    gru = importlib.import_module("nnspec.accel.gru")
+    rng = np.random.default_rng(3)
+    try:
+        for T, B, I, H in ((200, 1, 40, 130), (40, 37, 40, 130)):
+            X = rng.normal(size=(T, B, I))
+            weights = rng.normal(size=(3, H, H + I)) / H
+            results = []
+            for count in (1, 2, 3):
+                threads.limit(count)
+                h, h_T = gru.gru_sequence(X, *weights)
+                results.append([h, h_T, *gru.gru_sequence_vjp(X, *weights, h, h_T).values()])
+            for other in results[1:]:
+                for one, two in zip(results[0], other, strict=True):
+                    np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
+    finally:
+        threads.limit(None)
+
+
+def test_calls_from_many_threads_at_once() -> None:
+    gru = importlib.import_module("nnspec.accel.gru")
+    rng = np.random.default_rng(4)
+    X, weights = rng.normal(size=(100, 2, 30)), rng.normal(size=(3, 130, 160)) / 130
+    want, _ = gru.gru_sequence(X, *weights)
+    found = []
+
+    def work() -> None:
+        for _ in range(5):
+            found.append(gru.gru_sequence(X, *weights)[0])
+
+    running = [threading.Thread(target=work) for _ in range(4)]
+    for each in running:
+        each.start()
+    for each in running:
+        each.join(60)
+    assert len(found) == 20
+    for got in found:
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+FORKED = """
+import os
+import numpy as np
+from nnspec.accel import gru, threads
+threads.limit(2)
+X, weights = np.ones((100, 2, 30)), np.ones((3, 130, 160)) / 130
+gru.gru_sequence(X, *weights)
+child = os.fork()
+if child == 0:
+    gru.gru_sequence(X, *weights)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], timeout=120, check=False)
+    assert done.returncode == 0
+
+
+def test_at_least_one_thread() -> None:
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        threads.limit(0)
+
+
+def test_prepared_weights_give_the_same() -> None:
+    rng = np.random.default_rng(5)
+    X, h_0 = rng.normal(size=(6, 3, 4)).astype("f"), rng.normal(size=(3, 5)).astype("f")
+    lengths = np.array([6, 0, 3])
+    for topic, count, names in (
+        ("gru", 3, ("gru_sequence", "gru_reset_after_sequence")),
+        ("lstm", 4, ("lstm_sequence",)),
+    ):
+        module = importlib.import_module(f"nnspec.accel.{topic}")
+        weights = rng.normal(size=(count, 5, 9)).astype("f")
+        for name in names:
+            want = getattr(module, name)(X, *weights, h_0=h_0, lengths=lengths)
+            got = getattr(module, f"{name}_of")(*weights)(X, h_0=h_0, lengths=lengths)
+            for one, two in zip(want, got, strict=True):
+                np.testing.assert_array_equal(two, one)
+    rnn = importlib.import_module("nnspec.accel.rnn")
+    U, W = rng.normal(size=(5, 4)).astype("f"), rng.normal(size=(5, 5)).astype("f")
+    want = rnn.rnn_sequence(X, U, W, S_0=h_0, activation="sigmoid")
+    got = rnn.rnn_sequence_of(U, W, activation="sigmoid")(X, S_0=h_0)
+    for one, two in zip(want, got, strict=True):
+        np.testing.assert_array_equal(two, one)
+    with pytest.raises(ValueError, match="X has shape"):
+        rnn.rnn_sequence_of(U, W)(X[..., :3])

@@ -1,0 +1,126 @@
+"""exp, tanh, sigmoid, log and log1p: within 2 ulp everywhere, right at the ends."""
+
+import importlib
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pytest
+from flint import arb, ctx
+
+Array = npt.NDArray[Any]
+vector_math = importlib.import_module("nnspec.accel.vector_math")
+
+FUNCTIONS = ("exp", "tanh", "sigmoid", "log", "log1p")
+MOST_ULP = 2
+
+
+def compiled(name: str) -> Any:
+    function = getattr(vector_math, name)
+
+    @numba.njit(error_model="numpy")  # type: ignore[misc]
+    def every(x: Any) -> Any:
+        y = np.empty_like(x)
+        for k in range(x.size):
+            y[k] = function(x[k])
+        return y
+
+    return every
+
+
+def true_64(name: str, x: Array) -> Array:
+    """In float64, which is exact enough for float32."""
+    with np.errstate(all="ignore"):
+        if name == "sigmoid":
+            e = np.exp(-abs(x))
+            return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
+        return np.asarray(getattr(np, name)(x))
+
+
+def true_arb(name: str, x: float) -> arb:
+    v = arb(x)
+    if name == "sigmoid":
+        return 1 / (1 + (-v).exp())
+    return getattr(v, name)()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_float32_within_2_ulp(name: str) -> None:
+    # every 509th number of all, NaNs and infinities among them
+    x = np.arange(0, 2**32, 509, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    with np.errstate(all="ignore"):
+        got, want = compiled(name)(x), true_64(name, x.astype(np.float64))
+        nearest = want.astype(np.float32)
+    finite = np.isfinite(nearest)
+    np.testing.assert_array_equal(got[~finite], nearest[~finite])
+    ulp = np.spacing(abs(nearest[finite])).astype(np.float64)
+    error = abs(got[finite].astype(np.float64) - want[finite]) / ulp
+    worst = int(error.argmax())
+    assert error[worst] <= MOST_ULP, f"{name}({x[finite][worst]}) is {error[worst]:.3f} ulp off"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_float64_within_2_ulp(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=400) * scale for scale in (1e-300, 1e-8, 0.3, 1, 20, 500)])
+    if name == "log":
+        x = abs(x)
+    elif name == "log1p":
+        x = np.where(x <= -1, -x, x)
+    got = compiled(name)(x)
+    ctx.prec = 200
+    for each, found in zip(x.tolist(), got.tolist(), strict=True):
+        truth = true_arb(name, each)
+        nearest = float(truth)
+        if not np.isfinite(nearest):
+            assert found == nearest
+            continue
+        error = float(abs(arb(found) - truth) / arb(float(np.spacing(abs(nearest)))))
+        assert error <= MOST_ULP, f"{name}({each!r}) is {error:.3f} ulp off"
+
+
+ENDS = {
+    "exp": ([-np.inf, np.inf, np.nan, 0.0, -0.0], [0, np.inf, np.nan, 1, 1]),
+    "tanh": ([-np.inf, np.inf, np.nan, 0.0, -0.0], [-1, 1, np.nan, 0.0, -0.0]),
+    "sigmoid": ([-np.inf, np.inf, np.nan, 0.0, -0.0], [0, 1, np.nan, 0.5, 0.5]),
+    "log": ([0.0, -0.0, -1, np.inf, np.nan, 1], [-np.inf, -np.inf, np.nan, np.inf, np.nan, 0]),
+    "log1p": ([-1, -2, np.inf, np.nan, 0.0, -0.0], [-np.inf, np.nan, np.inf, np.nan, 0.0, -0.0]),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_ends(name: str, dtype: Any) -> None:
+    given, want = (np.array(values, dtype) for values in ENDS[name])
+    got = compiled(name)(given)
+    np.testing.assert_array_equal(got, want)
+    finite = ~np.isnan(want)
+    np.testing.assert_array_equal(np.signbit(got)[finite], np.signbit(want)[finite])
+    assert got.dtype == dtype
+
+
+INTERPRETED = """
+import numpy as np
+from nnspec.accel import vector_math
+for dtype in (np.float32, np.float64):
+    for x in np.array([-90, -20.5, -1, -1e-3, 0, 1e-3, 0.5, 3, 60, 1e-310, np.nan], dtype):
+        for name in ("exp", "tanh", "log1p", "log"):
+            with np.errstate(all="ignore"):
+                got, want = getattr(vector_math, name)(x), getattr(np, name)(x)
+            assert np.allclose(got, want, rtol=1e-6, atol=0, equal_nan=True), (name, x, got, want)
+"""
+
+
+def test_without_compilation() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
