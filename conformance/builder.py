@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 
 from nnspec.conformance import oracle
+from nnspec.conformance.bfloat16 import in_bfloat16, native
 from nnspec.conformance.cases.draft import FLAGS, Draft, draw
+from nnspec.conformance.formats import LIMITS, rounded
 from nnspec.conformance.pool import process_pool
 from nnspec.conformance.suite import (
     SHORT_DTYPES,
@@ -60,7 +62,7 @@ def complete(draft: Draft, operation: Operation, dtype: str) -> dict[str, Array]
             inputs[name] = array.astype(np.int64 if name in operation.integers else bool)
             continue
         with np.errstate(over="ignore"):
-            inputs[name] = array.astype(dtype)
+            inputs[name] = rounded(array, dtype)
         if not np.array_equal(np.isfinite(inputs[name]), np.isfinite(array)):
             raise SuiteError(f"{case_id(draft, dtype)}: {name} overflows {dtype}")
     forward = spec().operations[operation.base]
@@ -71,7 +73,7 @@ def complete(draft: Draft, operation: Operation, dtype: str) -> dict[str, Array]
         for name in forward.cotangents:
             value = outputs[name]
             key = f"{draft.operation} {draft.name} d{name}"
-            inputs.setdefault(f"d{name}", draw(key, *value.shape).astype(dtype))
+            inputs.setdefault(f"d{name}", rounded(draw(key, *value.shape), dtype))
     order = [*operation.inputs, *operation.optional]
     for name in inputs:
         if name not in order:
@@ -99,7 +101,7 @@ def complete_attributes(draft: Draft, operation: Operation) -> dict[str, Any]:
 def classes_of(draft: Draft, dtype: str, truth: Array) -> Classes:
     """Which elements of an output are classes rather than one number."""
     flat = truth.reshape(-1)
-    normal = float(np.finfo(np.dtype(dtype)).smallest_normal)
+    normal = LIMITS[dtype].smallest_normal
     zero = [] if draft.exact_zeros else np.flatnonzero(flat == 0).tolist()
     tiny = (
         np.flatnonzero((np.abs(flat) < normal) & (flat != 0)).tolist()
@@ -150,7 +152,10 @@ def build_case(draft: Draft, dtype: str) -> Case:
         clauses=clauses,
         dtype=dtype,  # type: ignore[arg-type]
         attributes=attributes,
-        inputs={name: encode(value) for name, value in inputs.items()},
+        inputs={
+            name: encode(value, dtype if value.dtype.kind == "f" else "")
+            for name, value in inputs.items()
+        },
         outputs={
             name: encode(value.astype(np.int64) if name in operation.integers else value)
             for name, value in truths.items()
@@ -158,8 +163,10 @@ def build_case(draft: Draft, dtype: str) -> Case:
         sigma={name: value.reshape(-1).tolist() for name, value in sigma.items()},
         classes={name: found for name, found in classes.items() if found != Classes()},
     )
+    if dtype == "bfloat16":
+        arguments |= {name: native(x) for name, x in inputs.items() if x.dtype.kind == "f"}
     with np.errstate(all="ignore"):
-        outputs = as_outputs(operation, oracle.reference(operation)(**arguments))
+        outputs = as_outputs(operation, in_bfloat16(oracle.reference(operation))(**arguments))
     found = judge(unpack(case, operation, identifier), outputs)
     if found.verdict != "pass":
         raise oracle.OracleError(f"{identifier}: the reference itself fails: {found.reason}")
@@ -245,6 +252,8 @@ def build(folder: Path, jobs: int, progress: Progress, topics: Iterable[str] = (
     reused = retired & {case_id(*task) for task in tasks}
     if reused:
         raise SuiteError(f"{', '.join(sorted(reused))}: retired ids are never used again")
+    old = {path for topic in topics for path in (folder / topic).glob("*.json")}
+    before = {case.id for path in old for case in read_file(path).cases}
     results = parallel(_build, tasks, jobs, progress)
     failures = [result for result in results if isinstance(result, str)]
     if failures:
@@ -252,8 +261,6 @@ def build(folder: Path, jobs: int, progress: Progress, topics: Iterable[str] = (
     by_operation: dict[str, list[Case]] = {}
     for (draft, _), case in zip(tasks, results, strict=True):
         by_operation.setdefault(draft.operation, []).append(case)
-    old = {path for topic in topics for path in (folder / topic).glob("*.json")}
-    before = {case.id for path in old for case in read_file(path).cases}
     gone = before - {case.id for case in results}
     for name, cases in by_operation.items():
         path = folder / spec().operations[name].topic / f"{name}.json"

@@ -4,29 +4,30 @@ import contextlib
 import importlib
 import inspect
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nnspec.conformance import calibration, mutants
+from nnspec.conformance import calibration, deviations, journal, mutants, new_backend
 from nnspec.conformance import report as reports
 from nnspec.conformance import suite as suites
 from nnspec.conformance.backends import SHIPPED
 from nnspec.conformance.pool import process_pool
-from nnspec.conformance.process import BackendProcess, ProcessRefusedError
+from nnspec.conformance.process import BackendProcess, Limits, ProcessRefusedError
 from nnspec.conformance.profiles import PROFILES
-from nnspec.conformance.runner import Run, ask, run_command, worker_command
+from nnspec.conformance.protocol import Hello
+from nnspec.conformance.runner import Run, ask, command_of, run_command, worker_command
 from nnspec.conformance.runner import explain as explain_failures
-from nnspec.conformance.suite import SHORT_DTYPES, SuiteError, Vector, select
+from nnspec.conformance.suite import SHORT_DTYPES, WIDE_DTYPES, SuiteError, Vector, select
 from nnspec.conformance.verdict import Result
 from nnspec.spec.loader import PAGES, Operation, SpecError, spec
 
@@ -90,12 +91,62 @@ jobs_option = click.option(
 )
 
 
+def bytes_of(context: click.Context, option: click.Parameter, text: str) -> int:
+    """8G, 512M or plain bytes, as a number."""
+    units = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)([KMGT]?)B?", text.strip().upper())
+    size = int(float(found[1]) * units[found[2]]) if found else 0
+    if size < 1:
+        raise click.BadParameter(f"'{text}' is no size such as 8G or 512M")
+    return size
+
+
+exec_option = click.option(
+    "--exec",
+    "program",
+    metavar="COMMAND",
+    help="A program that speaks the protocol of spec/protocol.md, in the place of a BACKEND.",
+)
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0.01, 1e6),
+    default=Limits().seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a case may take.",
+)
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    help="Where torch, jax or keras compute, such as cuda; their own choice unless given.",
+)
+memory_option = click.option(
+    "--memory",
+    default="8G",
+    show_default=True,
+    metavar="SIZE",
+    callback=bytes_of,
+    help="What a backend's process and its children may use.",
+)
+
+
 @main.command()
-@click.argument("backend")
+@click.argument("backend", required=False)
+@exec_option
 @click.option("--profile", "profile_name", metavar="P", help="A named set of claimed cases.")
 @click.option("--only", multiple=True, metavar="NAME", help="A topic, clause, operation or case.")
 @click.option("--dtype", type=click.Choice([*SHORT_DTYPES, *SHORT_DTYPES.values()]))
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N")
+@device_option
+@timeout_option
+@memory_option
+@click.option(
+    "--deviations",
+    "deviations_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Known failures, listed by case with their reasons (TOML).",
+)
 @click.option(
     "--report",
     "folder",
@@ -103,22 +154,34 @@ jobs_option = click.option(
     metavar="DIR",
     help="Write report.json, junit.xml and, as they come, results.jsonl.",
 )
+@click.option("--resume", is_flag=True, help="Go on with the run that --report DIR holds.")
 def run(
-    backend: str,
+    backend: str | None,
+    program: str | None,
     profile_name: str | None,
     only: tuple[str, ...],
     dtype: str | None,
     jobs: int,
+    device: str | None,
+    timeout: float,
+    memory: int,
+    deviations_file: Path | None,
     folder: Path | None,
+    resume: bool,
 ) -> None:
     """Validate BACKEND: one that ships, a Python module, module:object, or a file ending in .py.
 
     Exit status: 0 where nothing failed, 1 where something did, 2 for a usage or set-up error. With
-    --profile an unsupported case is a claim that does not hold, and counts as a failure.
+    --profile an unsupported case is a claim that does not hold, and counts as a failure; a failure
+    that --deviations lists counts as neither, and a listed case that passes is an error.
     """
     with one_sentence():
+        command = command_of(backend, program, device)
+        if resume and folder is None:
+            raise UsageError("--resume goes on with the run in a folder; name it with --report DIR")
         loaded = suites.suite()
-        vectors = select(loaded.vectors, only, SHORT_DTYPES.get(dtype or "", dtype))
+        dtype = SHORT_DTYPES.get(dtype or "", dtype)
+        vectors = select(loaded.vectors, only, dtype)
         if profile_name is not None:
             if profile_name not in PROFILES:
                 raise UsageError(
@@ -127,11 +190,20 @@ def run(
             vectors = [v for v in vectors if PROFILES[profile_name].holds(v)]
         if not vectors:
             raise UsageError("no case is left by this selection; widen --only, --dtype, --profile")
-        done = _run(backend, vectors, jobs, folder)
+        known = {}
+        if deviations_file is not None:
+            known = deviations.load(deviations_file, {v.id for v in loaded.vectors})
+        selection = (only, dtype or "", profile_name or "")
+        done = _run(
+            command, vectors, jobs, folder, Limits(timeout, memory), known, selection, resume
+        )
     done.damaged = loaded.damaged
     reports.show(done, vectors, console_of())
     if folder is not None:
-        reports.write(done, vectors, folder)
+        try:
+            reports.write(done, vectors, folder)
+        except OSError as error:
+            raise UsageError(f"--report {folder}: {error.strerror}") from None
         click.echo(f"report: {folder / 'report.json'}, {folder / 'junit.xml'}")
     failed = done.count("fail", "error", "crash", "timeout")
     if profile_name is not None and done.count("unsupported"):
@@ -145,23 +217,43 @@ def run(
     sys.exit(1 if failed else 0)
 
 
-def _run(backend: str, vectors: list[Vector], jobs: int, folder: Path | None) -> Run:
+def _run(
+    command: list[str],
+    vectors: list[Vector],
+    jobs: int = 1,
+    folder: Path | None = None,
+    limits: Limits | None = None,
+    known: Mapping[str, deviations.Deviation] | None = None,
+    selection: tuple[tuple[str, ...], str, str] = ((), "", ""),
+    resume: bool = False,
+) -> Run:
     with contextlib.ExitStack() as stack:
         log = None
         if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                log = stack.enter_context((folder / "results.jsonl").open("wb", buffering=0))
-            except OSError as error:
-                raise UsageError(f"--report {folder}: {error.strerror}") from None
-        advance = stack.enter_context(progress_bar(backend, len(vectors)))
+            log = stack.enter_context(contextlib.closing(journal.Journal(folder, resume=resume)))
+        advance = stack.enter_context(progress_bar(command[-1], len(vectors)))
+
+        def on_hello(hello: Hello) -> dict[str, Result]:
+            kept = {} if log is None else log.open(journal.header(hello, *selection))
+            for case in kept:
+                advance(case)
+            return kept
 
         def on_result(found: Result) -> None:
             advance(found.case)
             if log is not None:
-                log.write(msgspec.json.encode(found) + b"\n")
+                log.record(found)
 
-        return run_command(worker_command(backend), vectors, jobs=jobs, on_result=on_result)
+        return run_command(
+            command,
+            vectors,
+            jobs=jobs,
+            limits=limits,
+            keep_stderr=log.keep_stderr if log is not None else lambda chunk: None,
+            on_hello=on_hello,
+            on_result=on_result,
+            deviations=known,
+        )
 
 
 @main.command(name="list")
@@ -230,15 +322,28 @@ def show(name: str) -> None:
 
 @main.command()
 @click.argument("case_id", metavar="CASE")
-@click.option("--backend", default="reference", show_default=True)
-def explain(case_id: str, backend: str) -> None:
+@click.option("--backend", help="The reference unless given.")
+@exec_option
+@device_option
+@timeout_option
+@memory_option
+def explain(
+    case_id: str,
+    backend: str | None,
+    program: str | None,
+    device: str | None,
+    timeout: float,
+    memory: int,
+) -> None:
     """A case: inputs, truth, what BACKEND got, error in sigma, the nearest mutant."""
     with one_sentence():
         vector = next((v for v in suites.suite().vectors if v.id == case_id), None)
         if vector is None:
             raise UsageError(f"there is no case '{case_id}'; see 'nnspec list cases'")
-        process = BackendProcess(worker_command(backend))
-        hello = process.start(120)
+        if backend is None and program is None:
+            backend = "reference"
+        process = BackendProcess(command_of(backend, program, device), Limits(timeout, memory))
+        hello = process.start()
     outputs: dict[str, Any] = {}
     try:
         found, outputs = ask(process, hello, vector)
@@ -255,8 +360,9 @@ def explain(case_id: str, backend: str) -> None:
         for name, truth in vector.outputs.items():
             click.echo(f"{name}: truth {truth.shape} =\n{truth}")
             if name in outputs:
-                click.echo(f"{name}: {backend} =\n{outputs[name]}")
-    console.print(f"{backend}: [bold]{found.verdict}[/] {escape(found.reason)}", highlight=False)
+                click.echo(f"{name}: {hello.backend} =\n{outputs[name]}")
+    words = f"{escape(hello.backend)}: [bold]{found.verdict}[/] {escape(found.reason)}"
+    console.print(words, highlight=False)
     if found.sigma_error is not None:
         click.echo(
             f"worst error {found.sigma_error:.3g} sigma, {found.ulp_error:.3g} ulp at {found.worst}"
@@ -266,16 +372,49 @@ def explain(case_id: str, backend: str) -> None:
             console.print(f"nearest: {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
+@main.command(name="report")
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("nnspec-report"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where report.html, summary.md and a badge for each run are written.",
+)
+def report_command(folders: tuple[Path, ...], output: Path) -> None:
+    """One HTML page of the runs that `nnspec run --report DIR` wrote, a summary and badges.
+
+    Exit status: 0 where the page is written, whatever the verdicts on it; 2 for a DIR that cannot
+    be read.
+    """
+    # imported here: no other command needs the templates
+    from nnspec.conformance import recorded, summaries
+
+    with one_sentence():
+        try:
+            runs = recorded.labelled([recorded.read(folder) for folder in folders])
+            written = summaries.write(runs, suites.suite(), output)
+        except recorded.RecordedError as error:
+            raise UsageError(str(error)) from None
+        except OSError as error:
+            raise UsageError(f"--output {output}: {error.strerror}") from None
+    click.echo(f"written: {', '.join(map(str, written))}")
+
+
 @main.command()
 @click.argument("backends", nargs=-1)
+@device_option
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
-def calibrate(backends: tuple[str, ...], write: Path | None) -> None:
+def calibrate(backends: tuple[str, ...], device: str | None, write: Path | None) -> None:
     """Worst error in sigma of BACKENDS (all that are installed unless given), as Markdown."""
     loaded = suites.suite()
     runs = []
     for name in backends or SHIPPED:
         try:
-            runs.append(_run(name, loaded.vectors, 1, None))
+            runs.append(_run(worker_command(name, device), loaded.vectors))
         except ProcessRefusedError as error:
             if backends:
                 raise UsageError(str(error)) from None
@@ -322,6 +461,20 @@ def mutants_command(topics: tuple[str, ...], kills: bool, onnx: bool, jobs: int)
     if onnx:
         reports.show_onnx_score(against, theirs, console_of())
     sys.exit(0 if all(found.holds for found in scores) else 1)
+
+
+@main.command(name="new-backend")
+@click.option("--lang", "language", type=click.Choice(new_backend.LANGUAGES), required=True)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def new_backend_command(language: str, folder: Path) -> None:
+    """Write a backend into the new folder DIR that runs and has no operation yet."""
+    try:
+        files = new_backend.write(language, folder)
+    except new_backend.FolderError as error:
+        raise UsageError(str(error)) from None
+    click.echo(f"wrote {', '.join(map(str, files))}")
+    for what, command in new_backend.commands(language, folder).items():
+        click.echo(f"{what}  {command}")
 
 
 @main.group()
@@ -441,9 +594,9 @@ seed_option = click.option(
 fresh_only_option = click.option(
     "--only", multiple=True, metavar="NAME", help="A topic, clause or operation."
 )
-fresh_dtype_option = click.option(
-    "--dtype", type=click.Choice([*SHORT_DTYPES, *SHORT_DTYPES.values()])
-)
+# fresh inputs are drawn in these alone
+WIDE = {short: dtype for short, dtype in SHORT_DTYPES.items() if dtype in WIDE_DTYPES}
+fresh_dtype_option = click.option("--dtype", type=click.Choice([*WIDE, *WIDE.values()]))
 findings_option = click.option(
     "--report",
     "folder",
@@ -483,7 +636,7 @@ def properties_command(
                 )
         operations = _operations(only)
         _folder(folder)
-        dtypes = [SHORT_DTYPES.get(dtype, dtype)] if dtype else list(SHORT_DTYPES.values())
+        dtypes = [WIDE.get(dtype, dtype)] if dtype else list(WIDE.values())
         subject = properties.Backend(backend)
     wanted = names or tuple(properties.PROPERTIES)
     found, complete = [], True
@@ -556,7 +709,7 @@ def fuzz_command(
         operations = _operations(only)
         _folder(folder)
         hello = fuzz.process_of(backend)[1]
-        dtypes = [SHORT_DTYPES.get(dtype, dtype)] if dtype else list(SHORT_DTYPES.values())
+        dtypes = [WIDE.get(dtype, dtype)] if dtype else list(WIDE.values())
         pairs, refused = fuzz.pairs_of(hello, operations, dtypes)
         if not pairs:
             raise UsageError(f"{backend} has none of these operations in these dtypes")
@@ -586,3 +739,97 @@ def fuzz_command(
         click.echo(fuzz.snippet(finding, backend))
     reports.show_campaign(campaign, pairs, refused, console_of())
     sys.exit(1 if campaign.findings else USAGE if campaign.broken else 0)
+
+
+@main.command(name="bench")
+@click.option("--only", multiple=True, metavar="NAME", help="A family or operation; memory.")
+@click.option(
+    "--threads",
+    default="1,2" if (os.cpu_count() or 1) > 1 else "1",
+    show_default=True,
+    metavar="N,N…",
+    help="Threads of every contender, one after the other.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    type=click.Choice(["torch", "onnxruntime", "jax"]),
+    help="Whom to measure against; all that are installed unless given.",
+)
+@click.option("--quick", is_flag=True, help="Few short rounds: to try it, not to compare.")
+@click.option("--json", type=click.Path(path_type=Path), metavar="FILE", help="pytest-benchmark's.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="An .svg or .png.")
+@click.option(
+    "--write",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="Put the tables between the marks of a Markdown page.",
+)
+def bench_command(
+    only: tuple[str, ...],
+    threads: str,
+    peers: tuple[str, ...],
+    quick: bool,
+    json: Path | None,
+    plot: Path | None,
+    page: Path | None,
+) -> None:
+    """Time accel in turns with the reference and the installed frameworks.
+
+    Exit status: 0 where all was measured, 1 where a contender's results were wrong or it broke
+    down, or where it was stopped, 2 for a usage or set-up error.
+    """
+    # imported here: it takes pytest and Numba with it
+    command = _drawing("bench.command", "bench")
+    try:
+        counts = list(dict.fromkeys(int(count) for count in threads.split(",")))
+    except ValueError:
+        raise UsageError(f"--threads {threads}: give numbers such as 1,2") from None
+    with _ticker("bench") as tell:
+        try:
+            # a table wider than this is none that a terminal without a width could show
+            console = console_of(None if sys.stdout.isatty() else 190)
+            right = command.run(only, counts, peers, quick, json, plot, page, console, tell)
+        except command.BenchError as error:
+            raise UsageError(str(error)) from None
+    sys.exit(0 if right else 1)
+
+
+@main.group(name="export")
+def export_group() -> None:
+    """The cases in the form of other test suites."""
+
+
+@export_group.command(name="onnx")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option("--only", multiple=True, metavar="NAME", help="A topic, clause, operation or case.")
+@click.option("--dtype", type=click.Choice([*SHORT_DTYPES, *SHORT_DTYPES.values()]))
+def export_onnx(folder: Path, only: tuple[str, ...], dtype: str | None) -> None:
+    """Write every case that ONNX operators express to DIR, as a backend-test folder of ONNX.
+
+    Each holds model.onnx, its inputs and the true outputs, and a tolerance. manifest.json lists
+    them, and the other cases with the reason; `python DIR/run_onnx_tests.py BACKEND` runs them with
+    ONNX's own runner.
+    """
+    onnx_export = _drawing("onnx_export", "onnxruntime")
+    with one_sentence():
+        loaded = suites.suite()
+        vectors = select(loaded.vectors, only, SHORT_DTYPES.get(dtype or "", dtype))
+        if not vectors:
+            raise UsageError("no case is left by this selection; widen --only, --dtype")
+    with progress_bar("export", len(vectors)) as advance:
+        try:
+            manifest = onnx_export.export(vectors, folder, advance)
+        except onnx_export.ExportError as error:
+            raise UsageError(str(error)) from None
+    for reason, count in onnx_export.reasons(manifest):
+        click.echo(f"{count:5} cases left out: {reason}")
+    for sentence in loaded.damaged:
+        click.echo(sentence)
+    click.echo(
+        f"{len(manifest['cases'])} cases written to {folder}, {len(manifest['not_exported'])} are"
+        f" none of ONNX's; run them with: python {folder / 'run_onnx_tests.py'} onnxruntime"
+    )
+    sys.exit(USAGE if loaded.damaged else 0)

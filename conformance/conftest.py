@@ -8,7 +8,7 @@ import pytest
 
 from nnspec.conformance import suite as suites
 from nnspec.conformance.process import BackendProcess, ProcessRefusedError
-from nnspec.conformance.runner import CASE_SECONDS, worker_command
+from nnspec.conformance.runner import worker_command
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -40,7 +40,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[tuple[BackendProcess, An
     name = request.config.getoption("--backend", None) or "reference"
     process = BackendProcess(worker_command(name))
     try:
-        hello = process.start(CASE_SECONDS)
+        hello = process.start()
     except ProcessRefusedError as error:
         pytest.exit(str(error), returncode=2)
     yield process, hello

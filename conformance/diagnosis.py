@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.conformance.formats import LIMITS
 from nnspec.conformance.mutants import MutantError, all_mutants, applied, outputs_of
 from nnspec.conformance.suite import Vector
 from nnspec.conformance.verdict import K
@@ -126,7 +127,7 @@ def distance(vector: Vector, got: Outputs, candidate: Outputs) -> float:
         if a.shape != b.shape:
             return float("inf")
         # the budget belongs to the truth; the candidate rounds at its own size
-        unit = float(np.finfo(vector.case.dtype).eps)
+        unit = LIMITS[vector.case.dtype].eps
         if b.shape == truth.shape:
             sigma = np.maximum(vector.sigma[name], unit * np.abs(b))
         else:

@@ -17,6 +17,7 @@ import numpy as np
 from flint import arb
 
 from nnspec.conformance import elementary
+from nnspec.conformance.formats import LIMITS, bfloat16_neighbours
 from nnspec.reference.array import Array
 
 RUNS = 64
@@ -248,6 +249,11 @@ def _narrow(dtype: type[np.floating[Any]]) -> Format:
     return neighbours
 
 
+def _bfloat16(result: Array, lost: Array) -> tuple[Array, Array, Array]:
+    near, other = bfloat16_neighbours(result)
+    return near, other, near != result
+
+
 def _double(result: Array, lost: Array) -> tuple[Array, Array, Array]:
     """float64: `lost` is the exact rounding error of the operation."""
     return result, np.nextafter(result, np.where(lost > 0, np.inf, -np.inf)), lost != 0
@@ -255,6 +261,7 @@ def _double(result: Array, lost: Array) -> tuple[Array, Array, Array]:
 
 FORMATS: dict[str, Format] = {
     "float16": _narrow(np.float16),
+    "bfloat16": _bfloat16,
     "float32": _narrow(np.float32),
     "float64": _double,
 }
@@ -307,7 +314,7 @@ class Rounding:
 
     def __init__(self, dtype: str, coins: np.random.PCG64):
         self.neighbours = FORMATS[dtype]
-        self.unit = float(np.finfo(dtype).eps) / 2
+        self.unit = LIMITS[dtype].eps / 2
         self.coins = coins
 
     def wide(self) -> "Rounding":

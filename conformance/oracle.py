@@ -16,6 +16,7 @@ import numpy as np
 from flint import arb, ctx
 
 from nnspec.conformance.cases.draft import draw
+from nnspec.conformance.formats import LIMITS
 from nnspec.conformance.number_types import (
     Ball,
     Dual,
@@ -323,7 +324,7 @@ def budget(
     the reference itself leaves the dtype's range.
     """
     rounding = Rounding(dtype, np.random.PCG64(zlib.crc32(key.encode())))
-    least = float(np.finfo(np.dtype(dtype)).smallest_subnormal)
+    least = LIMITS[dtype].smallest_subnormal
 
     def noisy(value: float) -> Noisy:
         return Noisy(np.full(64, value), rounding)

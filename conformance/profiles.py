@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from nnspec.conformance.suite import SHORT_DTYPES, Vector
+from nnspec.conformance.suite import NARROW_DTYPES, SHORT_DTYPES, Vector
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "primitives": ("primitives",),
@@ -11,6 +11,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "attention": ("attention", "translation", "transformer"),
     "vision": ("glimpse", "captioning"),
 }
+# those with cases in half precision
+NARROW_GROUPS = ("primitives", "recurrent", "attention")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ PROFILES: dict[str, Profile] = {
     profile.name: profile
     for group, topics in GROUPS.items()
     for short, dtype in SHORT_DTYPES.items()
+    if dtype not in NARROW_DTYPES or group in NARROW_GROUPS
     for profile in (
         Profile(f"{group}-{short}", topics, dtype, vjp=True),
         Profile(f"{group}-{short}-forward", topics, dtype, vjp=False),

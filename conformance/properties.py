@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nnspec.conformance import layouts
-from nnspec.conformance.process import BackendGoneError, BackendProcess
+from nnspec.conformance.process import BackendGoneError, BackendProcess, ProcessRefusedError
 from nnspec.conformance.protocol import Hello, Reply, Request
 from nnspec.conformance.runner import worker_command
 from nnspec.conformance.source import keywords
@@ -413,7 +413,7 @@ class Backend:
             if process.process is None:
                 process.start(CALL_SECONDS)
             return process.ask(Request("property", operation.name, attributes, data), CALL_SECONDS)
-        except (BackendGoneError, TimeoutError) as error:
+        except (BackendGoneError, ProcessRefusedError, TimeoutError) as error:
             return Reply("property", error=f"the backend's process {error}")
 
     def close(self) -> None:

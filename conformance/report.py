@@ -14,10 +14,10 @@ from rich.table import Table
 from nnspec.conformance.mutants import Score
 from nnspec.conformance.runner import Run
 from nnspec.conformance.suite import Vector
-from nnspec.conformance.verdict import VERDICTS, K, Result
+from nnspec.conformance.verdict import FAILED, VERDICTS, K, Result
 from nnspec.spec.loader import spec
 
-STYLES = {"pass": "green", "fail": "red", "unsupported": "yellow"}
+STYLES = {"pass": "green", "fail": "red", "unsupported": "yellow", "deviation": "yellow"}
 # enough to see what is wrong; the report has all
 SHOWN = 3
 
@@ -67,7 +67,7 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
     console.print(clause_table(run))
     groups: dict[tuple[str, str], list[Result]] = collections.defaultdict(list)
     for found in run.results:
-        if found.verdict not in ("pass", "unsupported"):
+        if found.verdict in FAILED:
             groups[found.verdict, found.operation].append(found)
     for (verdict, operation), results in groups.items():
         console.print(
@@ -88,6 +88,11 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
             others = ", ".join(found.case for found in results[SHOWN : SHOWN + 6])
             more = f" … ({len(results) - SHOWN} in all)" if len(results) > SHOWN + 6 else ""
             console.print(f"    [dim]and {others}{more}[/]", highlight=False, soft_wrap=True)
+    listed = [found for found in run.results if found.verdict == "deviation"]
+    if listed:
+        console.print("\n[bold yellow]known deviations[/]")
+    for found in listed:
+        console.print(f"  {found.case}: {escape(found.reason)}", highlight=False, soft_wrap=True)
     reasons: dict[str, list[Result]] = collections.defaultdict(list)
     for found in run.results:
         if found.verdict == "unsupported":
@@ -96,9 +101,9 @@ def show(run: Run, vectors: Iterable[Vector], console: Console) -> None:
         console.print("\n[bold yellow]unsupported[/]")
     for reason, results in sorted(reasons.items(), key=lambda item: -len(item[1])):
         operations = list(dict.fromkeys(found.operation for found in results))
-        listed = ", ".join(operations[:4]) + (" …" if len(operations) > 4 else "")
+        named = ", ".join(operations[:4]) + (" …" if len(operations) > 4 else "")
         console.print(
-            f"  {len(results)} cases: {escape(reason)} [dim]({listed})[/]", highlight=False
+            f"  {len(results)} cases: {escape(reason)} [dim]({named})[/]", highlight=False
         )
     for sentence in run.damaged:
         console.print(f"[bold red]damaged[/] {escape(sentence)}", highlight=False, soft_wrap=True)
@@ -158,7 +163,10 @@ def show_onnx_score(scores: list[Score], theirs: list[list[str]], console: Conso
 
 def summary(run: Run) -> str:
     """One line of sums."""
-    counts = [f"{run.count(v)} {v}" for v in VERDICTS if run.count(v)]
+    counts = [f"{run.count(v)} {v}" for v in VERDICTS if run.count(v) and v != "deviation"]
+    known = run.count("deviation")
+    if known:
+        counts.append(f"{known} known deviation{'s' if known > 1 else ''}")
     flushed = sum(found.flushed for found in run.results)
     extra = f"; {flushed} subnormal results flushed to zero" if flushed else ""
     stopped = "" if run.complete else " (interrupted)"
@@ -179,6 +187,8 @@ def write(run: Run, vectors: Iterable[Vector], folder: Path) -> None:
         words = f"{found.reason} ({', '.join(found.clauses)}: {notes[found.case]})"
         if found.verdict == "unsupported":
             case.result = [junitparser.Skipped(f"unsupported: {found.reason}")]
+        elif found.verdict == "deviation":
+            case.result = [junitparser.Skipped(f"known deviation: {found.reason}")]
         elif found.verdict == "fail":
             case.result = [junitparser.Failure(words)]
         elif found.verdict != "pass":

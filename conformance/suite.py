@@ -5,6 +5,8 @@ them, and a file that does not fit is refused with its name and the place.
 """
 
 import functools
+import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,67 +14,101 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
+from nnspec.conformance.formats import rounded
 from nnspec.reference.array import Array
-from nnspec.spec.loader import Operation, spec
+from nnspec.spec.loader import Operation, check_shapes, spec
 
 VECTORS = Path(__file__).parent / "vectors"
 # larger than any vector that ships, small enough that a hostile file cannot exhaust the memory
 MOST_ELEMENTS = 10_000_000
-MOST_BYTES = 100_000_000
+MOST_DIMENSIONS = 32
+MOST_BYTES = 30_000_000
+MOST_WORDS = 500
+# an id is shown, stored and made part of file names
+ID = re.compile(r"[a-z0-9_.-]{1,150}")
 
 Element = bool | int | float | Literal["NaN", "Infinity", "-Infinity"]
-DTYPES = ("float32", "float64")
-SHORT_DTYPES = {"f32": "float32", "f64": "float64"}
+WIDE_DTYPES = ("float32", "float64")
+NARROW_DTYPES = ("float16", "bfloat16")
+DTYPES = (*WIDE_DTYPES, *NARROW_DTYPES)
+SHORT_DTYPES = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16"}
 
 
 class SuiteError(ValueError):
     """A vector file, id or selection that cannot be used; the message says which and why."""
 
 
+def one_line(text: str, most: int = MOST_WORDS) -> str:
+    """Words from outside as one printable line of bounded length, safe to show and to store."""
+    words = " ".join(text[: 4 * most].split())
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in words)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def check_fill(shape: list[int], data: list[Element]) -> None:
+    """Raise ValueError where these are not the elements of an array of this shape."""
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"{len(shape)} dimensions are more than {MOST_DIMENSIONS}")
+    for size in shape:
+        if not 0 <= size <= MOST_ELEMENTS:
+            raise ValueError(f"no array has the size {str(size)[:30]} in its shape")
+    if math.prod(shape) != len(data):
+        raise ValueError(f"{len(data)} elements do not fill the shape {shape}")
+
+
 class ArrayData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An array in row-major order; decimals are the shortest that read back exactly."""
 
-    dtype: Literal["float32", "float64", "int64", "bool"]
+    dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "bool"]
     shape: list[Annotated[int, msgspec.Meta(ge=0)]]
     data: list[Element]
 
     def array(self) -> Array:
-        """As a NumPy array of its dtype; raises ValueError where data does not fit the shape."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        if count > MOST_ELEMENTS:
-            raise ValueError(f"{count} elements are more than the {MOST_ELEMENTS} allowed")
-        if len(self.data) != count:
-            raise ValueError(f"{len(self.data)} elements do not fill the shape {self.shape}")
+        """As a NumPy array of its dtype, bfloat16 as float32 with its values.
+
+        Raises ValueError where data does not fit the shape.
+        """
+        check_fill(self.shape, self.data)
         kinds = {"int64": int, "bool": bool}
         kind = kinds.get(self.dtype)
         if kind is not None and not all(type(value) is kind for value in self.data):
             raise ValueError(f"an array of {self.dtype} holds nothing else")
-        return (
-            np.array([float(v) if isinstance(v, str) else v for v in self.data])
-            .astype(self.dtype)
-            .reshape(self.shape)
-        )
+        if kind is None and any(type(value) is bool for value in self.data):
+            raise ValueError(f"true and false are no {self.dtype}")
+        values = np.array([float(v) if isinstance(v, str) else v for v in self.data])
+        made = values.astype(self.dtype) if kind is not None else rounded(values, self.dtype)
+        return made.reshape(self.shape)
 
 
-def encode(array: Array) -> ArrayData:
-    """An array as data; float32 as the shortest decimals that give the same float32."""
+def encode(array: Array, dtype: str = "") -> ArrayData:
+    """An array as data, with the shortest decimals that give the same number of its dtype.
+
+    `dtype` is that of the array unless given: "bfloat16" for a float32 that holds one.
+    """
     flat = array.reshape(-1)
+    dtype = dtype or array.dtype.name
     data: list[Element]
     if array.dtype.kind in "ib":
         data = flat.tolist()
     else:
-        data = [_decimal(value) for value in flat]
-    return ArrayData(dtype=array.dtype.name, shape=list(array.shape), data=data)  # type: ignore[arg-type]
+        data = [_decimal(value, dtype) for value in flat]
+    return ArrayData(dtype=dtype, shape=list(array.shape), data=data)  # type: ignore[arg-type]
 
 
-def _decimal(value: Any) -> Element:
+def _decimal(value: Any, dtype: str) -> Element:
     if np.isnan(value):
         return "NaN"
     if np.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
+    if dtype == "bfloat16":
+        return _shortest_bfloat16(float(value))
     return float(str(value))
+
+
+def _shortest_bfloat16(value: float) -> float:
+    """The decimal of fewest digits that rounds to a bfloat16; four always do."""
+    found = (float(f"{value:.{digits}e}") for digits in range(4))
+    return next(x for x in found if rounded(np.array(x), "bfloat16") == value)
 
 
 class Classes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -90,7 +126,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str
     flags: list[str]
     clauses: list[str]
-    dtype: Literal["float32", "float64"]
+    dtype: Literal["float32", "float64", "float16", "bfloat16"]
     attributes: dict[str, str | int | float | bool]
     inputs: dict[str, ArrayData]
     outputs: dict[str, ArrayData]
@@ -123,24 +159,57 @@ class Vector(msgspec.Struct, frozen=True):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Inputs and attributes by name, as a Python backend takes them."""
+        """Inputs and attributes by name, as a Python function takes them; bfloat16 as float32."""
         return {**self.inputs, **self.case.attributes}
 
 
 def read_file(path: Path) -> VectorFile:
     """A vector file; raises SuiteError naming the file and the place in it."""
     name = f"{path.parent.name}/{path.name}"
+    restore = "restore it from the release"
     try:
+        # a pipe would be waited for
+        if not path.is_file():
+            raise SuiteError(f"{name}: is no file; {restore}")
+        # a link may lead anywhere
+        if path.resolve().parent.parent != path.parent.parent.resolve():
+            raise SuiteError(f"{name}: lies outside its folder; {restore}")
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise SuiteError(f"{name}: {size} bytes are more than the {MOST_BYTES} allowed")
-        return msgspec.json.decode(path.read_bytes(), type=VectorFile)
+        file = msgspec.json.decode(path.read_bytes(), type=VectorFile)
     except OSError as error:
         raise SuiteError(f"{name}: cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise SuiteError(
-            f"{name}: damaged vector file: {error}; restore it from the release"
-        ) from None
+    except RecursionError:
+        raise SuiteError(f"{name}: damaged vector file: nested too deeply; {restore}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        why = one_line(str(error), 300)
+        raise SuiteError(f"{name}: damaged vector file: {why}; {restore}") from None
+    for case in file.cases:
+        if not ID.fullmatch(case.id):
+            raise SuiteError(f"{name}: {case.id[:60]!r} is no id; {restore}")
+    return file
+
+
+def misfit(case: Case, operation: Operation) -> str | None:
+    """What of a case the spec does not know, or lacks; None where everything fits."""
+    for clause in case.clauses:
+        if clause not in spec().clauses:
+            return f"clauses: the spec has no {clause[:60]!r}"
+    for name, value in case.attributes.items():
+        choices = operation.attributes.get(name)
+        if choices is None or (isinstance(choices, list) and value not in choices):
+            return f"attributes: {operation.name} has no {name[:60]!r} of {str(value)[:60]!r}"
+    if not case.note.isprintable():
+        return "note: holds characters that cannot be shown"
+    # a VJP leaves out the gradients of inputs that were not given
+    wanted = operation.outputs if operation.name == operation.base else []
+    for name in wanted:
+        if name not in case.outputs:
+            return f"outputs.{name}: is missing"
+    if not case.outputs:
+        return "outputs: are missing"
+    return None
 
 
 def unpack(case: Case, operation: Operation, name: str) -> Vector:
@@ -204,7 +273,13 @@ def load(folder: Path = VECTORS) -> Suite:
                 if case.id in seen:
                     raise SuiteError(f"{name}: case {case.id}: id: is used twice")
                 seen.add(case.id)
-                vectors.append(unpack(case, operations[file.operation], name))
+                operation = operations[file.operation]
+                vector = unpack(case, operation, name)
+                shapes = {field: value.shape for field, value in vector.inputs.items()}
+                why = misfit(case, operation) or check_shapes(operation, shapes)
+                if why is not None:
+                    raise SuiteError(f"{name}: case {case.id}: {why}; restore the file")
+                vectors.append(vector)
             except SuiteError as error:
                 damaged.append(str(error))
     if not vectors and not damaged:

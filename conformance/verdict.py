@@ -1,11 +1,14 @@
 """What a backend's answer to a case is worth: pass or fail, by the budget in the vector."""
 
+import types
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
+from nnspec.conformance.formats import spacing
+from nnspec.conformance.protocol import OutputData
 from nnspec.conformance.suite import Classes, Vector
 from nnspec.reference.array import Array
 
@@ -13,12 +16,22 @@ from nnspec.reference.array import Array
 # (docs/calibration.md); one K for the whole suite, whatever the backend.
 K = 6.0
 
-Verdict = Literal["pass", "fail", "unsupported", "error", "crash", "timeout"]
-VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "unsupported", "error", "crash", "timeout")
+# a deviation is a failure that the user's list of known ones has
+Verdict = Literal["pass", "fail", "unsupported", "error", "crash", "timeout", "deviation"]
+VERDICTS: tuple[Verdict, ...] = (
+    "pass",
+    "fail",
+    "unsupported",
+    "error",
+    "crash",
+    "timeout",
+    "deviation",
+)
+FAILED: tuple[Verdict, ...] = ("fail", "error", "crash", "timeout")
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The verdict on one case, with the worst element and its error."""
+    """The verdict on one case, with the worst element and its error, and what a failure gave."""
 
     case: str
     operation: str
@@ -33,6 +46,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     want: float | str | None = None
     flushed: int = 0
     seconds: float = 0.0
+    outputs: dict[str, OutputData] | None = None
 
 
 def result(vector: Vector, verdict: Verdict, reason: str, seconds: float = 0.0) -> Result:
@@ -59,8 +73,17 @@ def place(name: str, shape: tuple[int, ...], flat_index: int) -> str:
     return f"{name}[{', '.join(str(int(i)) for i in index)}]" if shape else name
 
 
-def judge(vector: Vector, outputs: Mapping[str, Any], seconds: float = 0.0) -> Result:
-    """Compare a backend's outputs with the truth, element by element, in units of sigma."""
+def judge(
+    vector: Vector,
+    outputs: Mapping[str, Any],
+    seconds: float = 0.0,
+    dtypes: Mapping[str, str] = types.MappingProxyType({}),
+) -> Result:
+    """Compare a backend's outputs with the truth, element by element, in units of sigma.
+
+    `dtypes` names those of the outputs where the arrays cannot tell: nnspec holds bfloat16 as
+    float32.
+    """
     worst_error = -1.0
     found = result(vector, "pass", "", seconds)
     reasons: list[str] = []
@@ -70,9 +93,10 @@ def judge(vector: Vector, outputs: Mapping[str, Any], seconds: float = 0.0) -> R
             return result(vector, "fail", f"output '{name}' is missing", seconds)
         got = np.asarray(outputs[name])
         integer = name in vector.operation.integers
-        if got.dtype.kind not in "iu" if integer else got.dtype != vector.case.dtype:
+        dtype = dtypes.get(name, got.dtype.name)
+        if got.dtype.kind not in "iu" if integer else dtype != vector.case.dtype:
             wanted = "an integer type" if integer else vector.case.dtype
-            reason = f"output '{name}' has dtype {got.dtype}, wanted {wanted}"
+            reason = f"output '{name}' has dtype {dtype}, wanted {wanted}"
             return result(vector, "fail", reason, seconds)
         if got.shape != truth.shape:
             reason = f"output '{name}' has shape {got.shape}, wanted {truth.shape}"
@@ -130,10 +154,10 @@ def deviations(
     with np.errstate(all="ignore"):
         difference = np.abs(got - truth)
         errors = np.where(difference == 0, 0.0, difference / sigma)
-        spacing = np.spacing(np.abs(truth).astype(dtype)).astype(np.float64)
+        ulp = spacing(np.abs(truth), dtype)
         # where cancellation makes the budget many ulp, an error in ulp says nothing
-        telling = sigma < 100 * spacing
-        ulps = np.where((difference == 0) | ~telling, 0.0, difference / spacing)
+        telling = sigma < 100 * ulp
+        ulps = np.where((difference == 0) | ~telling, 0.0, difference / ulp)
     signed = (truth == 0) & (got == 0) & (np.signbit(truth) != np.signbit(got))
     signed[classes.zero_any_sign] = False
     same = (got == truth) | (np.isnan(got) & np.isnan(truth))

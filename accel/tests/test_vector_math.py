@@ -22,7 +22,7 @@ MOST_ULP = 2
 def compiled(name: str) -> Any:
     function = getattr(vector_math, name)
 
-    @numba.njit(error_model="numpy")  # type: ignore[misc]
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
     def every(x: Any) -> Any:
         y = np.empty_like(x)
         for k in range(x.size):

@@ -2,9 +2,11 @@
 
 A backend is anything whose attributes are operation names (`gru_step`, `gru_step_vjp`): callables
 that take the arrays of the operation by keyword and return an array, a tuple in the order of the
-outputs, or a dict by output name. What it lacks is unsupported. Three attributes are optional:
-`UNSUPPORTED` maps an operation or a topic to the reason why it is not there, `DTYPES` lists the
-dtypes that it takes, and `VERSION` says which release of what was run.
+outputs, or a dict by output name. What it lacks is unsupported. A few attributes are optional:
+`UNSUPPORTED` maps an operation or a topic to the reason why it is not there, and marks what has no
+operation yet as a backend; `DTYPES` lists the dtypes that it takes, and `VERSION` says which
+release of what was run. One that can compute on more than one device has `devices()`, which names
+them, and `use_device(name)`.
 """
 
 import importlib
@@ -15,7 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-SHIPPED = ("reference", "accel", "witness", "onnxruntime", "jax", "torch")
+SHIPPED = (
+    *("reference", "accel", "witness"),
+    *("onnxruntime", "onnx_reference", "jax", "torch", "keras"),
+)
+# the extra of the package that brings a backend what it needs, where it has another name
+EXTRAS = {"onnx_reference": "onnx"}
 
 
 class Unsupported(Exception):  # noqa: N818 (a verdict, not an error)
@@ -37,7 +44,7 @@ def load(name: str) -> Any:
         except ModuleNotFoundError as error:
             raise BackendError(
                 f"backend '{name}' needs the package '{error.name}', which is not installed;"
-                f" install it with: pip install 'nnspec[{name}]'"
+                f" install it with: pip install 'nnspec[{EXTRAS.get(name, name)}]'"
             ) from None
         except Exception as error:
             raise BackendError(f"backend '{name}': {_where(error)}") from None

@@ -81,6 +81,17 @@ FORMS = {
         attributes={"reset_after": False},
     ),
     # the variant has z on the old state, as these layers do: nothing is negated
+    "keras.GRU reset after": Form(
+        {
+            "kernel": ("W_z.x", "W_r.x", "W.x"),
+            "recurrent_kernel": ("W_z.h", "W_r.h", "W.h"),
+            # the two rows of the layer's one bias
+            "bias": ("b_z", "b_r", "b"),
+            "bias_recurrent": ("b_z.2", "b_r.2", "b_h"),
+        },
+        columns=True,
+        attributes={"reset_after": True},
+    ),
     "onnx.GRU reset after": Form(
         {
             "W": ("W_z.x", "W_r.x", "W.x"),

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnspec.reference.array import Array
-from nnspec.spec.loader import spec
+from nnspec.spec.loader import dimensions, spec
 
 Tensor = Any  # jax.Array, where jax is installed
 
 INSTALL = "pip install 'nnspec[jax]'"
 VERSION = f"jax {jax.__version__}"
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 _NO_LAYER = "jax ships no recurrent layer; those of Flax and Haiku are libraries of their own."
 _NO_LOSS = "jax ships no loss; those of Optax are a library of its own."
@@ -62,6 +62,28 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 jax.config.update("jax_enable_x64", True)
+
+
+def devices() -> list[str]:
+    """The devices that jax sees, by platform and number."""
+    return list(_devices())
+
+
+def use_device(name: str) -> None:
+    """Compute there from now on."""
+    jax.config.update("jax_default_device", _devices()[name])
+
+
+def _devices() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for platform in ("cpu", "cuda", "rocm", "tpu"):
+        try:
+            seen = jax.devices(platform)
+        except RuntimeError:
+            continue
+        found[platform] = seen[0]
+        found |= {f"{platform}:{n}": device for n, device in enumerate(seen)}
+    return found
 
 
 def _affine(x: Tensor, W: Tensor, b: Tensor = None) -> Tensor:
@@ -252,7 +274,9 @@ def _split(arguments: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]
     return arrays, attributes
 
 
-def _forward(function: Callable[..., Any]) -> Callable[..., Array | tuple[Array, ...]]:
+def forward_of(function: Callable[..., Any]) -> Callable[..., Array | tuple[Array, ...]]:
+    """The operation of NumPy arrays that a function of jax arrays is."""
+
     def forward(**arguments: Any) -> Array | tuple[Array, ...]:
         arrays, attributes = _split(arguments)
         outputs = function(**arrays, **attributes)
@@ -263,11 +287,23 @@ def _forward(function: Callable[..., Any]) -> Callable[..., Array | tuple[Array,
     return forward
 
 
-def _vjp(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Array]]:
+def vjp_of(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Array]]:
+    """The VJP of an operation: that of the function by `jax.vjp`."""
+
     def vjp(**arguments: Any) -> dict[str, Array]:
         operation = spec().operations[name]
         arrays, attributes = _split(arguments)
         cotangents = tuple(arrays.pop(f"d{output}") for output in operation.cotangents)
+        sizes = {
+            symbol: size
+            for given, shape in operation.inputs.items()
+            if given in arrays
+            for symbol, size in zip(shape.split(), arrays[given].shape, strict=False)
+        }
+        for state in operation.states:
+            # an absent state is 0, and its gradient is wanted all the same
+            shape = dimensions(operation.optional[state], sizes)
+            arrays.setdefault(state, jnp.zeros(shape, cotangents[0].dtype))
         wanted = {given: arrays.pop(given) for given in operation.gradients if given in arrays}
         made, pullback = jax.vjp(lambda given: function(**given, **arrays, **attributes), wanted)
         (gradients,) = pullback(cotangents if isinstance(made, tuple) else cotangents[0])
@@ -314,6 +350,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 for _name, _function in OPERATIONS.items():
-    globals()[_name] = _forward(_function)
+    globals()[_name] = forward_of(_function)
     if f"{_name}.vjp" in spec().operations:
-        globals()[f"{_name}_vjp"] = _vjp(_name, _function)
+        globals()[f"{_name}_vjp"] = vjp_of(_name, _function)

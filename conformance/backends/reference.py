@@ -7,7 +7,7 @@ from typing import Any
 
 from nnspec.spec.loader import spec
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 UNSUPPORTED: dict[str, str] = {}
 
 try:
@@ -35,4 +35,10 @@ def find(package: str, name: str) -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    return find("nnspec.reference", name)
+    function = find("nnspec.reference", name)
+    try:
+        # imported here: without the package of bfloat16 there are no such arrays either
+        from nnspec.conformance.bfloat16 import in_bfloat16
+    except ModuleNotFoundError:
+        return function
+    return in_bfloat16(function)

@@ -29,7 +29,7 @@ Tensor = Any  # torch.Tensor, where torch is installed
 
 INSTALL = "pip install 'nnspec[torch]'"
 VERSION = f"torch {torch.__version__}"
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 _RESET = (
     "nn.GRU resets after the recurrent product and has no option for the deck's form, which"
@@ -78,6 +78,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 torch.set_num_threads(1)
+
+
+def devices() -> list[str]:
+    """The devices that torch sees."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *(["cuda"] if count else []), *(f"cuda:{n}" for n in range(count))]
+
+
+def use_device(name: str) -> None:
+    """Compute there from now on."""
+    torch.set_default_device(name)
 
 
 # primitives
@@ -173,7 +184,10 @@ def _sequence(
         device="meta",
     )
     try:
-        inputs = X if lengths is None else pack_padded_sequence(X, lengths, enforce_sorted=False)
+        # lengths stay on the cpu, wherever the sequences are
+        inputs = (
+            X if lengths is None else pack_padded_sequence(X, lengths.cpu(), enforce_sorted=False)
+        )
         states, final = functional_call(layer, parameters, (inputs, state))
     except RuntimeError as error:
         if data.numel() and (lengths is None or 0 not in lengths):
@@ -501,9 +515,7 @@ def _bptt_train_step(
 # attention and the Transformer
 
 
-def _keep(
-    mask: Tensor, lengths: Tensor, causal: bool, shape: Sequence[int], device: Any = None
-) -> Tensor:
+def _keep(mask: Tensor, lengths: Tensor, causal: bool, shape: Sequence[int]) -> Tensor:
     """Which keys each query may see (B, N, L, S); None where it is all of them."""
     L, S = shape[2:]
     kept = []
@@ -937,13 +949,33 @@ def _gan_step(
 
 
 def _tensors(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arrays as tensors of their own memory; attributes as they are."""
+    """Arrays as tensors of their own memory, on the device; attributes as they are."""
     return {
-        name: value
-        if isinstance(value, str | int | float)
-        else torch.from_numpy(np.array(value, order="C"))
+        name: value if isinstance(value, str | int | float) else _tensor(value)
         for name, value in arguments.items()
     }
+
+
+def _tensor(value: Any) -> Tensor:
+    array = np.array(value, order="C")
+    # torch knows NumPy's own dtypes alone: the bits of a bfloat16 pass as integers
+    if array.dtype.name == "bfloat16":
+        made = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        made = torch.from_numpy(array)
+    return made.to(torch.get_default_device())
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array
+    if tensor.dtype == torch.bfloat16:
+        # imported here: there is no such input without it
+        from nnspec.conformance.bfloat16 import BFLOAT16
+
+        array = tensor.cpu().view(torch.int16).numpy().view(BFLOAT16)
+    else:
+        array = tensor.cpu().numpy()
+    return array
 
 
 def _forward(function: Callable[..., Any]) -> Callable[..., Array | tuple[Array, ...]]:
@@ -951,9 +983,8 @@ def _forward(function: Callable[..., Any]) -> Callable[..., Array | tuple[Array,
         with torch.no_grad():
             outputs = function(**_tensors(arguments))
         if isinstance(outputs, tuple):
-            return tuple(output.numpy() for output in outputs)
-        array: Array = outputs.numpy()
-        return array
+            return tuple(map(_array, outputs))
+        return _array(outputs)
 
     return forward
 
@@ -988,7 +1019,7 @@ def _vjp(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Arr
             if output in cotangents and y.requires_grad
         }
         if not pulled:
-            return {f"d{given}": torch.zeros_like(tensors[given]).numpy() for given in wanted}
+            return {f"d{given}": _array(torch.zeros_like(tensors[given])) for given in wanted}
         gradients = torch.autograd.grad(
             list(pulled.values()),
             [tensors[given] for given in wanted],
@@ -996,7 +1027,7 @@ def _vjp(name: str, function: Callable[..., Any]) -> Callable[..., dict[str, Arr
             allow_unused=True,
             materialize_grads=True,
         )
-        return {f"d{given}": g.numpy() for given, g in zip(wanted, gradients, strict=True)}
+        return {f"d{given}": _array(g) for given, g in zip(wanted, gradients, strict=True)}
 
     return vjp
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ FLAGS = {
 }
 
 BOTH = ("float32", "float64")
+NARROW = ("float16", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Draft:
     to each dtype; cotangents that a VJP draft leaves out are drawn. `clauses` are those that the
     case decides; empty means every clause of the operation. `exact_zeros` asks for the sign of a
     zero result too; without `flush_allowed` a subnormal result must be right (a value that is
-    moved, not computed).
+    moved, not computed). A topic's table of `narrowed` adds float16 and bfloat16.
     """
 
     operation: str
@@ -51,6 +52,23 @@ class Draft:
     dtypes: tuple[str, ...] = BOTH
     exact_zeros: bool = False
     flush_allowed: bool = True
+
+
+def narrowed(drafts: Sequence[Draft], names: Mapping[str, str]) -> list[Draft]:
+    """The drafts, some of them in float16 and bfloat16 too: names by operation, set off by spaces.
+
+    Raises ValueError for a name that none of the drafts has.
+    """
+    wanted = {(operation, name) for operation, words in names.items() for name in words.split()}
+    unknown = wanted - {(draft.operation, draft.name) for draft in drafts}
+    if unknown:
+        raise ValueError(f"no draft {', '.join('-'.join(pair) for pair in sorted(unknown))}")
+    return [
+        dataclasses.replace(draft, dtypes=(*draft.dtypes, *NARROW))
+        if (draft.operation, draft.name) in wanted
+        else draft
+        for draft in drafts
+    ]
 
 
 def draw(key: str, *shape: int, scale: float = 1.0) -> Array:

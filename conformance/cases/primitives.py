@@ -4,25 +4,48 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.conformance.cases.draft import Draft, draw
+from nnspec.conformance.cases.draft import NARROW, Draft, draw, narrowed
 
 # magnitudes at which float32 and float64 exponentials lose, underflow and end
 TAIL = [-16.7131, -18.5, -30.25, -60.125, -87.0, -88.5, -95.75, -103.25, -104.5, -710.0, -745.0]
 EXTREMES = [1e4, -1e4, 3e38, -3e38]
 
+# what people run in half precision: these drafts in float16 and bfloat16, too
+HALF = {
+    "sigmoid": "plain special moderate negative-tail positive-tail hand",
+    "tanh": "plain special moderate small zeros",
+    "softplus": "plain special moderate negative-tail threshold",
+    "relu": "plain special zeros",
+    "softmax": (
+        "plain axis-0 axis-middle square large rows-far-apart wide equal-maxima one-element "
+        "minus-infinity nan-row"
+    ),
+    "softmax.vjp": "plain axis-0 square saturated",
+    "log_softmax": (
+        "plain axis-middle square large rows-far-apart wide dominated equal-maxima minus-infinity"
+    ),
+    "cross_entropy": "plain square hand large sure-and-wrong doubtful minus-infinity",
+    "layer_norm": "plain square one-axis hand eps offset-small constant-row nan-row",
+    "layer_norm.vjp": "plain three-axes square eps",
+    "affine": "plain bias square hand cancellation nan-row",
+}
+
 
 def drafts() -> list[Draft]:
     """All drafts of the topic."""
-    return [
-        *elementwise(),
-        *softmax(),
-        *log_softmax(),
-        *cross_entropy(),
-        *layer_norm(),
-        *words(),
-        *affine(),
-        *mlp(),
-    ]
+    return narrowed(
+        [
+            *elementwise(),
+            *softmax(),
+            *log_softmax(),
+            *cross_entropy(),
+            *layer_norm(),
+            *words(),
+            *affine(),
+            *mlp(),
+        ],
+        HALF,
+    )
 
 
 def elementwise() -> list[Draft]:
@@ -92,6 +115,15 @@ def elementwise() -> list[Draft]:
         " minus a few units in the last place",
         [8.5, 12.25, 15.5, 16.7131, 17.5, 25.0, 36.5],
         flags=("saturation",),
+    )
+    add(
+        "sigmoid",
+        "half-tail",
+        "1 / (1 + e^-x): e^11.1 is infinite in float16, where the result is subnormal and not 0",
+        [-9.5, -10.25, -11.25, -12.5, -14.75, -16.25, -17.5, -60.5, 6.5, 8.25, 11.5],
+        flags=("saturation", "subnormal"),
+        dtypes=NARROW,
+        flush_allowed=False,
     )
     add(
         "sigmoid",
@@ -216,6 +248,14 @@ def elementwise() -> list[Draft]:
         flags=("saturation",),
     )
     add(
+        "softplus",
+        "half-overflow",
+        "log(1 + e^x): e^11.25 is infinite in float16, e^89 in bfloat16",
+        [11.25, 12.5, 20.0, 89.0, 1000.0, -11.25, -15.5],
+        flags=("saturation",),
+        dtypes=NARROW,
+    )
+    add(
         "softplus.vjp",
         "tails",
         "σ(x) from log-space with a clamp: e^x to the left, 1 to the right",
@@ -289,6 +329,13 @@ def softmax() -> list[Draft]:
             "no maximum subtracted: e^1e4 overflows",
             [[1e4, 9999.0, 9990.0], [-1e4, -9999.0, -9990.0]],
             flags=("saturation",),
+        ),
+        case(
+            "half-overflow",
+            "no maximum subtracted: e^12 is infinite in float16, e^90 in bfloat16",
+            [[12.0, 11.5, 10.25, -3.0], [90.0, 89.5, 87.0, 0.5]],
+            flags=("saturation",),
+            dtypes=NARROW,
         ),
         case(
             "rows-far-apart",
@@ -457,6 +504,13 @@ def log_softmax() -> list[Draft]:
             flags=("hand",),
         ),
         case(
+            "half-overflow",
+            "no maximum subtracted: e^12 is infinite in float16, e^90 in bfloat16",
+            [[12.0, 11.5, 10.25, -3.0], [90.0, 89.5, 87.0, 0.5]],
+            flags=("saturation",),
+            dtypes=NARROW,
+        ),
+        case(
             "minus-infinity",
             "-inf scores as masks: -inf for themselves, and no NaN for the others",
             [[-inf, 0.5, 1.0], [2.0, -inf, -inf], [0.25, 0.5, 0.75]],
@@ -582,6 +636,14 @@ def cross_entropy() -> list[Draft]:
             [[1000.0, 0.0, -3.0], [-250.0, 0.5, 250.0]],
             [1, 0],
             flags=("saturation",),
+        ),
+        case(
+            "half-overflow",
+            "no maximum subtracted: e^12 is infinite in float16, e^90 in bfloat16",
+            [[12.0, 11.5, 10.25, -3.0], [90.0, 89.5, 87.0, 0.5]],
+            [2, 0],
+            flags=("saturation",),
+            dtypes=NARROW,
         ),
         case(
             "doubtful",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.conformance.cases.draft import Draft, draw
+from nnspec.conformance.cases.draft import NARROW, Draft, draw, narrowed
 from nnspec.reference.array import Array
 
 Inputs = dict[str, Any]
@@ -158,21 +158,45 @@ def bools(key: str, *shape: int) -> Array:
     return kept
 
 
+# what people run in half precision: these drafts in float16 and bfloat16, too
+HALF = {
+    "attention_weights": "plain square far mask empty-row lengths causal causal-cache",
+    "scaled_dot_product_attention": (
+        "plain square mask lengths causal causal-cache causal-short nan far"
+    ),
+    "scaled_dot_product_attention.vjp": "plain square mask empty-row causal-cache",
+    "multi_head_attention": "plain bias square one-head causal mask-heads",
+    "feed_forward": "plain bias square",
+    "encoder_layer": "plain bias lengths mask square",
+    "decoder_layer": "plain bias lengths",
+}
+
+
+# q kᵀ / √3 is about 14.9, 16.7, -6.6 and 19.6, 13.7, 4.7
+HALF_OVERFLOW: Inputs = {
+    "q": np.array([[[[6.1, -2.3, 0.7], [3.3, 2.9, 5.7]]]]),
+    "k": np.array([[[[4.3, 1.1, 2.9], [4.7, 0.3, 1.3], [-1.1, 2.3, 0.9]]]]),
+}
+
+
 def drafts() -> list[Draft]:
     """All drafts of the page."""
-    return [
-        *positions(),
-        *weights(),
-        *attentions(),
-        *attention_vjps(),
-        *multi_heads(),
-        *networks(),
-        *encoders(),
-        *decoders(),
-        *embeddings(),
-        *models(),
-        *contexts(),
-    ]
+    return narrowed(
+        [
+            *positions(),
+            *weights(),
+            *attentions(),
+            *attention_vjps(),
+            *multi_heads(),
+            *networks(),
+            *encoders(),
+            *decoders(),
+            *embeddings(),
+            *models(),
+            *contexts(),
+        ],
+        HALF,
+    )
 
 
 def both(
@@ -356,6 +380,15 @@ def weights() -> list[Draft]:
             large,
             ("saturation",),
             clauses=WEIGHTS,
+        ),
+        Draft(
+            name,
+            "half-overflow",
+            "scores to 20: without the row's maximum their exponentials are infinite in float16",
+            HALF_OVERFLOW,
+            ("saturation",),
+            clauses=WEIGHTS,
+            dtypes=NARROW,
         ),
         Draft(
             name,
@@ -587,6 +620,15 @@ def attentions() -> list[Draft]:
             {**large, "q": large["q"] * 1e4},
             ("saturation",),
             clauses=WEIGHTS,
+        ),
+        Draft(
+            name,
+            "half-overflow",
+            "scores to 20: without the row's maximum their exponentials are infinite in float16",
+            {**HALF_OVERFLOW, "v": draw(f"{name} half-overflow v", 1, 1, 3, 2)},
+            ("saturation",),
+            clauses=WEIGHTS,
+            dtypes=NARROW,
         ),
         Draft(
             name,

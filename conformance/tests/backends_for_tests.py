@@ -3,10 +3,11 @@
 Every one answers `sigmoid`; the fault shows on some cases and the others must keep their verdict.
 """
 
+import ctypes
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -112,6 +113,49 @@ class Sleeps(Honest):
         return primitives.sigmoid(x)
 
 
+class SleepsAndGivesNan(GivesNan):
+    """Never comes back from an empty array, and gives NaN elsewhere."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0:
+            time.sleep(3600)
+        return GivesNan.sigmoid(x)
+
+
+class Segfaults(Honest):
+    """Reads from address zero on an empty array."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0:
+            ctypes.string_at(0)
+        return primitives.sigmoid(x)
+
+
+class Forks(Honest):
+    """Leaves a sleeping child behind on an empty array."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        if x.size == 0 and os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
+        return primitives.sigmoid(x)
+
+
+class Eats(Honest):
+    """Takes ever more memory on an empty array."""
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        eaten = []
+        while x.size == 0:
+            eaten.append(np.ones(5_000_000))
+            time.sleep(0.01)
+        return primitives.sigmoid(x)
+
+
 class NoBias:
     """A gru_step that has no biases, positional names in another order."""
 
@@ -122,6 +166,12 @@ class NoBias:
 
 class Empty:
     """Nothing of the spec."""
+
+
+class FirstDay:
+    """Nothing of the spec yet, and says so."""
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {"sigmoid": "not written yet"}
 
 
 if "nnspec_test_broken_import" in os.environ.get("NNSPEC_TEST", ""):

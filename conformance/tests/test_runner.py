@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.conformance import run, runner
+from nnspec.conformance import run
 from nnspec.conformance.backends import BackendError
-from nnspec.conformance.process import BackendProcess, ProcessRefusedError
+from nnspec.conformance.process import BackendProcess, Limits, ProcessRefusedError
 from nnspec.conformance.runner import Run, run_command, worker_command
-from nnspec.conformance.suite import SuiteError, select, suite
+from nnspec.conformance.suite import WIDE_DTYPES, SuiteError, select, suite
 from nnspec.conformance.verdict import Result
 
 FILE = str(Path(__file__).with_name("backends_for_tests.py"))
 
 
-def run_fault(name: str, operation: str = "sigmoid", jobs: int = 1) -> Run:
-    vectors = select(suite().vectors, [operation])
-    return run_command(worker_command(f"{FILE}:{name}"), vectors, jobs=jobs)
+def run_fault(
+    name: str, operation: str = "sigmoid", jobs: int = 1, limits: Limits | None = None
+) -> Run:
+    vectors = [v for v in select(suite().vectors, [operation]) if v.case.dtype in WIDE_DTYPES]
+    return run_command(worker_command(f"{FILE}:{name}"), vectors, jobs=jobs, limits=limits)
 
 
 def by_case(done: Run) -> dict[str, Result]:
@@ -80,11 +82,10 @@ def by_case_count(name: str) -> int:
     return run_fault(name).count("pass")
 
 
-def test_a_silent_process_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "CASE_SECONDS", 3.0)
-    done = run_fault("Sleeps")
+def test_a_silent_process_is_a_timeout() -> None:
+    done = run_fault("Sleeps", limits=Limits(seconds=1))
     assert done.count("timeout") == 2
-    assert by_case(done)["sigmoid-empty-f32"].reason == "no answer within 3 s"
+    assert by_case(done)["sigmoid-empty-f32"].reason == "no answer within 1 s"
     assert done.count("pass") > 10
 
 
@@ -116,6 +117,12 @@ def test_a_backend_that_cannot_be_loaded_is_one_sentence(name: str, sentence: st
         run(name, only=["sigmoid"])
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_backend_without_operations_yet_is_unsupported_throughout() -> None:
+    done = run_fault("FirstDay")
+    assert done.count("unsupported") == len(done.results) > 10
+    assert "not written yet" in {found.reason for found in done.results}
 
 
 def test_a_module_that_raises_when_imported(monkeypatch: pytest.MonkeyPatch) -> None:

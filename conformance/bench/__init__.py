@@ -1,0 +1,1 @@
+"""`nnspec bench`: accel, the reference and the installed frameworks, timed in turns."""

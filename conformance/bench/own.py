@@ -1,0 +1,29 @@
+"""Contenders of this package: the functions of accel and reference as a user calls them."""
+
+import functools
+import importlib
+import importlib.metadata
+
+import numpy as np
+
+from nnspec.conformance.bench.contenders import Ready, Ways
+from nnspec.conformance.bench.grid import Point
+from nnspec.reference.array import Array
+
+
+def start(threads: int) -> str:
+    """Set the threads of accel; the reference has those of NumPy's BLAS."""
+    importlib.import_module("nnspec.accel.threads").limit(threads)
+    return f"numpy {np.__version__}, numba {importlib.metadata.version('numba')}"
+
+
+def ways(name: str, point: Point, inputs: dict[str, Array]) -> Ways:
+    """The public function itself, NumPy arrays in and out."""
+    function = functools.partial(point.function(name), **inputs, **point.attributes)
+    yield "", lambda: Ready(function, point.named)
+
+
+def truth(point: Point) -> dict[str, Array]:
+    """What the reference gives in float64."""
+    inputs = {name: array.astype(np.float64) for name, array in point.inputs().items()}
+    return point.named(point.function("reference")(**inputs, **point.attributes))
