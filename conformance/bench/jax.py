@@ -18,7 +18,7 @@ from nnspec.reference.array import Array
 
 Tensor = Any
 
-UNROLL = (1, 4, 16)
+UNROLL = (16, 4, 1)
 
 
 def start(threads: int) -> str:

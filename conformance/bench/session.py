@@ -38,7 +38,7 @@ class Session:
         tell: Callable[[str], None],
     ) -> None:
         self._points, self._threads = points, threads
-        self._names, self._effort, self._tell = names, effort, tell
+        self._names, self.effort, self._tell = names, effort, tell
         self._contest: Contest | None = None
         self.measured: list[Measured] = []
         self.rooflines: dict[int, Roofline] = {}
@@ -107,14 +107,14 @@ class Session:
             self._begin(threads)
         assert self._contest is not None
         self._tell(f"{len(self.measured) + 1} of {len(self._points) * len(self._threads)}:"
-                   f" {point.name}, {threads} threads")  # fmt: skip
+                   f" {point.name}, threads: {threads}")  # fmt: skip
         self.measured.append(self._contest.measure(point))
         return self.measured[-1]
 
     def _begin(self, threads: int) -> None:
         self._finish()
         self._tell(f"starting {', '.join(self._names)} with {threads} threads")
-        self._contest = Contest(self._names, threads, self._effort)
+        self._contest = Contest(self._names, threads, self.effort)
         self.versions |= self._contest.versions
         self.absent |= self._contest.absent
         self.rooflines[threads] = self._contest.roofline()

@@ -185,6 +185,8 @@ def sentences(session: Session) -> list[str]:
     lines += [f"left out: {reason}" for reason in session.absent.values()]
     lines += ways(session.measured)
     lines.append(", ".join(dict.fromkeys(session.versions.values())))
+    effort = session.effort
+    lines.append(f"rounds: {effort.rounds}, each turn at least {1e3 * effort.batch:.0f} ms")
     begin, end = session.begin, session.end or session.begin
     lines.append(
         f"{begin['processor']}, {begin['processors']} processors, governor {begin['governor']},"

@@ -184,6 +184,7 @@ class _Stage:
         refused = None
         for word, make in self._module.ways(self._name, point, point.inputs()):
             makers[word] = make
+            self._ready = None  # one at a time: idle threads of the last would take part
             try:
                 self._ready = make()
                 self._ready.call()
@@ -195,7 +196,7 @@ class _Stage:
                 raise refused
             return None
         seconds, word = min(found)
-        if len(makers) > 1:  # one at a time is there: idle threads of the others would take part
+        if word != list(makers)[-1]:
             self._ready = None
             self._ready = makers[word]()
         assert self._ready is not None
