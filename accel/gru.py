@@ -15,6 +15,7 @@ from nnspec.accel.dense import named
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
+    add_gates,
     before,
     bias_gradients,
     for_errors,
@@ -84,8 +85,7 @@ def _states(
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
-            for g in range(2):
-                multiply(h_prev[row:row_end], W_h[g], gate_t[row:row_end, g], panel, panel_end)
+            add_gates(h_prev[row:row_end], W_h[:2], gate_t[row:row_end], 0, panel, panel_end)
             for i in range(row, row_end):
                 gate(gate_t[i, 0, first:last])
                 _reset(gate_t[i, 1, first:last], h_prev[i, first:last], d[i, first:last])
@@ -182,9 +182,9 @@ def _states_vjp(
 
 def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Array, Array]:
     """W_x, W_h and b of `_states`."""
-    H = len(W)
+    H, K = W.shape
     weights = W_z, W_r, W
-    W_x, W_h = gates(*(W[:, H:] for W in weights)), gates(*(W[:, :H] for W in weights))
+    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
     return W_x, W_h, np.stack(biases)
 
 
@@ -239,8 +239,7 @@ def _after_states(
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
-            for g in range(3):
-                multiply(h_prev[row:row_end], W_h[g], gate_t[row:row_end, 1 + g], panel, panel_end)
+            add_gates(h_prev[row:row_end], W_h, gate_t[row:row_end], 1, panel, panel_end)
             for i in range(row, row_end):
                 if t >= lengths[i]:
                     h[t, i, first:last] = 0
@@ -314,9 +313,8 @@ def _pack_after(
     W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, b_h: Array
 ) -> tuple[Array, Array, Array]:
     """W_x, W_h and b of `_after_states`."""
-    H = len(W)
-    W_x = gates(W[:, H:], W_z[:, H:], W_r[:, H:])
-    W_h = gates(W_z[:, :H], W_r[:, :H], W[:, :H])
+    H, K = W.shape
+    W_x, W_h = gates((W, W_z, W_r), H, K - H), gates((W_z, W_r, W), 0, H)
     return W_x, W_h, np.stack([b, b_z, b_r, b_h])
 
 
@@ -472,7 +470,7 @@ def gru_sequence_vjp(
     weights = W_z, W_r, W
     lengths = whole_or(lengths, T, B)
     h, a = _run(X, _pack(*weights, b_z, b_r, b), h_0, lengths, keep=True)
-    W_n, W_zr = for_errors(W[:, :H]), for_errors(W_z[:, :H], W_r[:, :H])
+    W_n, W_zr = for_errors((W,), 0, H), for_errors((W_z, W_r), 0, H)
     h_prevs, d = before(h, h_0), np.empty_like(h)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
@@ -483,10 +481,14 @@ def gru_sequence_vjp(
 
     together(T, B, 3 * H * H, W_n.shape[0], work)
     X = valid_alone(X, lengths)
-    dW_x = weight_gradients(a, X, H, range(3))
-    dW_zr, dW_n = weight_gradients(a, h_prevs, H, range(2)), weight_gradients(a, d, H, range(2, 3))
-    dW_z, dW_r, dW = np.concatenate([np.concatenate([dW_zr, dW_n]), dW_x], axis=2)
-    dX = input_gradients(a, [W[:, H:] for W in weights], I)
+    dW_z, dW_r, dW = weight_gradients(
+        a,
+        (3, H, H + I),
+        (range(2), h_prevs, 0, 0),
+        (range(2, 3), d, 2, 0),
+        (range(3), X, 0, H),
+    )
+    dX = input_gradients(a, weights, H, I)
     db_z, db_r, db = bias_gradients(a, H)
     d_all = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
     return d_all | named(db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b))
@@ -626,7 +628,7 @@ def gru_reset_after_sequence_vjp(
     lengths = whole_or(lengths, T, B)
     packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h)
     h, a = _run_after(X, packed, h_0, lengths, keep=True)
-    W_h = for_errors(W_z[:, :H], W_r[:, :H], W[:, :H])
+    W_h = for_errors((W_z, W_r, W), 0, H)
     h_prevs = before(h, h_0)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
@@ -636,10 +638,16 @@ def gru_reset_after_sequence_vjp(
         _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, left, *part)
 
     together(T, B, 3 * H * H, W_h.shape[0], work)
-    dW_h = weight_gradients(a, h_prevs, H, range(1, 4))
-    dW_x = weight_gradients(a, valid_alone(X, lengths), H, range(3))
-    dW_z, dW_r, dW = np.concatenate([dW_h, np.roll(dW_x, -1, axis=0)], axis=2)
-    dX = input_gradients(a, [W[:, H:], W_z[:, H:], W_r[:, H:]], I)
+    X = valid_alone(X, lengths)
+    # the errors of n stand first for x and last for h
+    dW_z, dW_r, dW = weight_gradients(
+        a,
+        (3, H, H + I),
+        (range(1, 4), h_prevs, 0, 0),
+        (range(1, 3), X, 0, H),
+        (range(1), X, 2, H),
+    )
+    dX = input_gradients(a, (W, W_z, W_r), H, I)
     db, db_z, db_r, db_h = bias_gradients(a, H)
     d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
     return d | named(

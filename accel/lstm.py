@@ -15,6 +15,7 @@ from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
+    add_gates,
     before,
     bias_gradients,
     for_errors,
@@ -92,9 +93,7 @@ def _states(
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
-            for gate in range(4):
-                some = gate_t[row:row_end, gate]
-                multiply(h_prev[row:row_end], W_h[gate], some, panel, panel_end)
+            add_gates(h_prev[row:row_end], W_h, gate_t[row:row_end], 0, panel, panel_end)
             for n in range(row, row_end):
                 cell = c[n, first:last]
                 if t < lengths[n]:
@@ -258,8 +257,8 @@ def _coupled_vjp(
 
 def _pack(weights: list[Array], biases: list[Array], peepholes: list[Array]) -> Packed:
     """W_x, W_h, b and p of `_states`."""
-    H = len(weights[0])
-    W_x, W_h = gates(*(W[:, H:] for W in weights)), gates(*(W[:, :H] for W in weights))
+    H, K = weights[0].shape
+    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
     return W_x, W_h, np.stack(biases), np.stack(peepholes)
 
 
@@ -319,7 +318,7 @@ def _run_vjp(
     lengths = whole_or(lengths, T, B)
     packed = _pack(more[:4], more[4:8], more[8:11])
     h, _, a, cells = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen, keep=True)
-    W_h, p = for_errors(*(W[:, :H] for W in more[:4])), packed[3]
+    W_h, p = for_errors(more[:4], 0, H), packed[3]
     carry, dc = aligned((B, a.shape[3]), X.dtype), dc_T.copy()
     carry[:, :H] = dh_T
 
@@ -327,12 +326,15 @@ def _run_vjp(
         _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, seen, *part)
 
     together(T, B, 4 * H * H, W_h.shape[0], work)
-    dW_h = weight_gradients(a, before(h, h_0), H, range(4))
-    dW_x = weight_gradients(a, valid_alone(X, lengths), H, range(4))
-    dX = input_gradients(a, [W[:, H:] for W in more[:4]], I)
+    dW = weight_gradients(
+        a,
+        (4, H, H + I),
+        (range(4), before(h, h_0), 0, 0),
+        (range(4), valid_alone(X, lengths), 0, H),
+    )
+    dX = input_gradients(a, more[:4], H, I)
     d = {"dX": dX, "dh_0": carry[:, :H].copy(), "dc_0": dc}
-    for gate, dW in zip("ifgo", np.concatenate([dW_h, dW_x], axis=2), strict=True):
-        d[f"dW_{gate}"] = dW
+    d |= {f"dW_{gate}": dW_gate for gate, dW_gate in zip("ifgo", dW, strict=True)}
     db = bias_gradients(a, H)
     d |= named(**{f"db_{g}": (db[k], biases[k]) for k, g in enumerate("ifgo")})
     if not seen:

@@ -7,6 +7,7 @@ and as many rows as leave registers for the operands.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -39,10 +40,10 @@ def width(dtype: Any) -> int:
     return PANEL // int(np.dtype(dtype).itemsize)
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros that begin at a vector's boundary: a load across two cache lines costs two."""
+def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
+    """Room that begins at a vector's boundary: a load across two cache lines costs two."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + VECTOR, np.uint8)
+    raw = (np.zeros if zeros else np.empty)(size + VECTOR, np.uint8)
     start = -raw.ctypes.data % VECTOR
     room: Array = raw[start : start + size].view(dtype).reshape(shape)
     return room
@@ -110,7 +111,7 @@ def _tile(rows: int, chains: int) -> Any:
                 for row in range(rows)
                 for v in range(2)
             ]
-            sums = [load(place) for place in places] + [zero] * (2 * rows * (chains - 1))
+            sums = [zero] * (2 * rows * chains)
 
             def loop(start: Any, stop: Any, stride: int, sums: list[Any]) -> tuple[Any, list[Any]]:
                 before = builder.block
@@ -155,13 +156,47 @@ def _tile(rows: int, chains: int) -> Any:
                 total = sums[j]
                 for chain in range(1, chains):
                     total = builder.fadd(total, sums[2 * rows * chain + j])
-                builder.store(total, place).align = size
+                # added last: what y holds may be larger than all of the terms
+                builder.store(builder.fadd(load(place), total), place).align = size
             return context.get_dummy_value()
 
         n = types.intp
         return types.void(x, n, n, n, M, n, n, y, n, n), emit
 
     return intrinsic(tile)
+
+
+def _mover(elements: Callable[[int], int]) -> Any:
+    """y[…] = x[…] as an intrinsic, of as many elements as this says for their size in bytes."""
+
+    def move(typingctx: Any, x: Any, x_start: Any, y: Any, y_start: Any) -> Any:
+        size = x.dtype.bitwidth // 8
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, x_start, y_array, y_start = args
+            vector = ir.VectorType(context.get_data_type(x.dtype), elements(size)).as_pointer()
+            x_data = context.make_array(signature.args[0])(context, builder, x_array).data
+            y_data = context.make_array(signature.args[2])(context, builder, y_array).data
+            value = builder.load(builder.bitcast(builder.gep(x_data, [x_start]), vector))
+            value.align = size
+            target = builder.bitcast(builder.gep(y_data, [y_start]), vector)
+            builder.store(value, target).align = size
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, y, types.intp), emit
+
+    def interpreted(x: Array, x_start: int, y: Array, y_start: int) -> None:
+        shape = (1, elements(x.itemsize))
+        _view(y, y_start, shape, [1, 1])[...] = _view(x, x_start, shape, [1, 1])
+
+    return interpreted if config.DISABLE_JIT else intrinsic(move)
+
+
+def _view(array: Array, start: int, shape: tuple[int, int], strides: list[int]) -> Array:
+    """The elements from `start` on, of which only those of the shape are touched."""
+    first = np.lib.stride_tricks.as_strided(array, (start + 1,), (array.itemsize,))[start:]
+    steps = [stride * array.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(first, shape, steps)
 
 
 def _interpreted(rows: int) -> Any:
@@ -179,55 +214,124 @@ def _interpreted(rows: int) -> Any:
         y_start: int,
         y_row: int,
     ) -> None:
-        def view(array: Array, start: int, shape: tuple[int, int], strides: list[int]) -> Array:
-            # the elements from here on, of which only those of the shape are touched
-            first = np.lib.stride_tricks.as_strided(array, (start + 1,), (array.itemsize,))[start:]
-            steps = [stride * array.itemsize for stride in strides]
-            return np.lib.stride_tricks.as_strided(first, shape, steps)
-
         w = width(x.dtype)
-        left = view(x, x_start, (rows, depth), [x_row, x_column])
-        right = view(M, M_start, (depth, w), [w, 1])
-        view(y, y_start, (rows, w), [y_row, 1])[...] += left @ right
+        left = _view(x, x_start, (rows, depth), [x_row, x_column])
+        right = _view(M, M_start, (depth, w), [w, 1])
+        _view(y, y_start, (rows, w), [y_row, 1])[...] += left @ right
 
     return tile
 
 
+_move_panel_row, move_rows = _mover(lambda size: PANEL // size), _mover(lambda size: ROWS)
 _make = (lambda rows, chains: _interpreted(rows)) if config.DISABLE_JIT else _tile
 _tile_8, _tile_4 = _make(8, 1), _make(4, 2 if ROWS == 8 else 1)
 _tile_2, _tile_1 = _make(2, 4 if ROWS == 8 else 2), _make(1, 4)
 
 
 @helper
+def pack_part(M: Array, top: int, left: int, right: int, packed: Array) -> None:
+    """Columns left … right-1 of M's rows from `top` on into panels; M has contiguous rows."""
+    K, w = packed.shape[1:]
+    M_row, row = M.strides[0] // M.itemsize, packed.strides[1] // packed.itemsize
+    for start in range(0, K, 32):  # few rows at once: whole panels would jump from page to page
+        end = min(start + 32, K)
+        for p in range(packed.shape[0]):
+            panel = packed[p]
+            first = left + p * w
+            if first + w <= right:
+                for k in range(start, end):
+                    _move_panel_row(M, (top + k) * M_row + first, panel, k * row)
+            else:
+                for k in range(start, end):
+                    for j in range(w):
+                        panel[k, j] = M[top + k, first + j] if first + j < right else 0
+
+
+@helper
 def pack(M: Array, packed: Array) -> None:
     """M (K, N) into panels (panels, K, WIDTH), whose columns beyond N become zeros."""
-    K, N = M.shape
-    w = packed.shape[2]
-    for p in range(packed.shape[0]):
-        here = min(w, N - p * w)
-        for k in range(K):
-            for j in range(here):
-                packed[p, k, j] = M[k, p * w + j]
-            for j in range(here, w):
-                packed[p, k, j] = 0
+    pack_part(M, 0, 0, M.shape[1], packed)
+
+
+def _transpose_block(
+    typingctx: Any, M: Any, row: Any, place: Any, y: Any, y_row: Any, at: Any
+) -> Any:
+    """A square of LANES² elements: element strides from row to row, first elements."""
+    dtype = M.dtype
+    size = dtype.bitwidth // 8
+    lanes = VECTOR // size
+    integer = ir.IntType(64)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        M_array, row, place, y_array, y_row, at = args
+        vector = ir.VectorType(context.get_data_type(dtype), lanes)
+
+        def line(kind: Any, array: Any, start: Any, stride: Any, number: int) -> Any:
+            data = context.make_array(kind)(context, builder, array).data
+            index = builder.add(start, builder.mul(stride, integer(number)))
+            return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+        lines = []
+        for number in range(lanes):
+            value = builder.load(line(signature.args[0], M_array, place, row, number))
+            value.align = size
+            lines.append(value)
+        step = lanes // 2
+        while step:  # the squares of this size beside the diagonal change places
+            low = [k if not k & step else lanes + k - step for k in range(lanes)]
+            high = [k + step if not k & step else lanes + k for k in range(lanes)]
+            kind = ir.VectorType(ir.IntType(32), lanes)
+            new = list(lines)
+            for number in range(lanes):
+                if not number & step:
+                    pair = lines[number], lines[number + step]
+                    new[number] = builder.shuffle_vector(*pair, ir.Constant(kind, low))
+                    new[number + step] = builder.shuffle_vector(*pair, ir.Constant(kind, high))
+            lines = new
+            step //= 2
+        for number, value in enumerate(lines):
+            builder.store(value, line(signature.args[3], y_array, at, y_row, number)).align = size
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(M, n, n, y, n, n), emit
+
+
+def _interpreted_block(M: Array, row: int, place: int, y: Array, y_row: int, at: int) -> None:
+    """`_transpose_block` for an interpreter without compiled kernels."""
+    square = (width(M.dtype) // 2,) * 2
+    _view(y, at, square, [y_row, 1])[...] = _view(M, place, square, [row, 1]).T
+
+
+_block: Any = _interpreted_block if config.DISABLE_JIT else intrinsic(_transpose_block)
+
+
+@helper
+def transpose(M: Array, y: Array) -> None:
+    """y = Mᵀ, M (N, K), y (K, N), both with contiguous rows."""
+    N, K = M.shape
+    lanes = VECTOR // M.itemsize
+    row, y_row = M.strides[0] // M.itemsize, y.strides[0] // y.itemsize
+    whole, deep = N - N % lanes, K - K % lanes
+    for k in range(0, deep, lanes):
+        for j in range(0, whole, lanes):
+            _block(M, row, j * row + k, y, y_row, k * y_row + j)
+    for j in range(N):
+        line = M[j]
+        for k in range(deep if j < whole else 0, K):
+            y[k, j] = line[k]
 
 
 @helper
 def pack_transposed(M: Array, packed: Array) -> None:
     """Mᵀ into panels, M (N, K): as `pack` of the transposed matrix."""
-    N, K = M.shape
+    N = M.shape[0]
     w = packed.shape[2]
     for p in range(packed.shape[0]):
         here = min(w, N - p * w)
-        for start in range(0, K, 16):  # by blocks that stay in the cache from both sides
-            end = min(K, start + 16)
-            panel = packed[p, start:end]
-            for j in range(here):
-                column = M[p * w + j, start:end]
-                for k in range(column.size):
-                    panel[k, j] = column[k]
-            if here < w:
-                panel[:, here:] = 0
+        transpose(M[p * w : p * w + here], packed[p])
+        if here < w:
+            packed[p, :, here:] = 0
 
 
 @helper

@@ -14,52 +14,68 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import helper, kernel
-from nnspec.accel.packed import ROWS, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.packed import (
+    ROWS,
+    aligned,
+    move_rows,
+    multiply,
+    pack,
+    pack_transposed,
+    width,
+)
 
 # rows whose inputs' part is done at once: their `a` is still in the cache when its step comes
 ROWS_AT_ONCE = 64
 # rows that a weight's gradient sums over at once
 SUM_BLOCK = 256
+# units of a weight's gradient at once
+UNIT_BLOCK = 64
 
 # row, row_end, panel, panel_end, barrier, threads at the barrier: one thread's part
 Part = tuple[int, int, int, int, Array, int]
 
 
+# a kernel has one signature: always so many weights, the last one again where there are fewer
+MOST_GATES = 4
+
+
+def _four(weights: Sequence[Array]) -> tuple[Array, ...]:
+    return (*weights, *[weights[-1]] * (MOST_GATES - len(weights)))
+
+
 @kernel
-def _pack_gates(W: Array, packed: Array) -> None:
-    for g in range(W.shape[0]):
-        pack_transposed(W[g], packed[g])
+def _pack_gates(packed: Array, weights: Any, column: int) -> None:
+    _, _, K, _ = packed.shape
+    for g in range(packed.shape[0]):
+        pack_transposed(weights[g][:, column : column + K], packed[g])
 
 
-def gates(*weights: Array) -> Array:
-    """Weights (H, K) of some gates, rows outputs, as panels (gates, panels, K, WIDTH) for x Wᵀ."""
-    H, K = weights[0].shape
-    dtype = weights[0].dtype
+def gates(weights: Sequence[Array], column: int, K: int) -> Array:
+    """K columns of the gates' weights (H, …), rows outputs, for x Wᵀ: (gates, panels, K, WIDTH)."""
+    H, dtype = len(weights[0]), weights[0].dtype
     w = width(dtype)
-    stacked = np.empty((len(weights), H, K), dtype)
-    for g, W in enumerate(weights):
-        stacked[g] = W
-    packed = aligned((len(weights), -(-H // w), K, w), dtype)
-    _pack_gates(stacked, packed)
+    packed = aligned((len(weights), -(-H // w), K, w), dtype, zeros=False)
+    _pack_gates(packed, _four(weights), column)
     return packed
 
 
 @kernel
-def _pack(M: Array, packed: Array) -> None:
-    pack(M, packed)
+def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
+    columns = packed.shape[1] // count
+    for g in range(count):
+        W = weights[g]
+        rows = packed[:, g * columns : (g + 1) * columns]
+        pack(W[:, column : column + K], rows[:, : W.shape[0]])
+        rows[:, W.shape[0] :] = 0
 
 
-def for_errors(*weights: Array) -> Array:
-    """The same weights as panels (panels, gates columns, WIDTH) for da W, da a row of `a`."""
-    H, K = weights[0].shape
-    dtype = weights[0].dtype
+def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
+    """The same columns for da W, da a row of `a`: (panels, gates columns, WIDTH)."""
+    H, dtype = len(weights[0]), weights[0].dtype
     w = width(dtype)
     columns = -(-H // w) * w
-    rows = np.zeros((len(weights) * columns, K), dtype)
-    for g, W in enumerate(weights):
-        rows[g * columns : g * columns + H] = W
-    packed = aligned((-(-K // w), len(rows), w), dtype)
-    _pack(rows, packed)
+    packed = aligned((-(-K // w), len(weights) * columns, w), dtype, zeros=False)
+    _pack_errors(packed, _four(weights), column, len(weights), K)
     return packed
 
 
@@ -73,7 +89,7 @@ def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
     _, panels, _, w = W_h.shape
     steps = T if keep else min(T, max(1, ROWS_AT_ONCE // max(B, 1)))
-    return aligned((steps, B, G, panels * w), W_h.dtype)
+    return aligned((steps, B, G, panels * w), W_h.dtype, zeros=False)
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
@@ -91,6 +107,32 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
             work(0, B, *threads.share(panels, index, count), barrier, count)
 
     threads.together(count, part)
+
+
+@helper
+def fill(row: Array, values: Array) -> None:
+    """row = values."""
+    for k in range(row.size):
+        row[k] = values[k]
+
+
+@helper
+def add_gates(
+    x: Array,  # (rows, K)
+    W: Array,  # (gates, panels, K, WIDTH)
+    a: Array,  # (rows, at least gate + gates, columns)
+    gate: int,
+    panel: int,
+    panel_end: int,
+) -> None:
+    """a[:, gate + g] += x W_gᵀ for each gate g, of one thread's panels."""
+    G, P, K, w = W.shape
+    if panel_end - panel == P:  # in one go: a call costs as much as a small product
+        flat = a.reshape(a.shape[0], a.shape[1] * a.shape[2])
+        multiply(x, W.reshape(G * P, K, w), flat[:, gate * a.shape[2] :], 0, G * P)
+    else:
+        for g in range(G):
+            multiply(x, W[g], a[:, gate + g], panel, panel_end)
 
 
 @helper
@@ -115,17 +157,15 @@ def inputs_part(
     for t in range(place, place + end - begin):
         for i in range(row, row_end):
             for g in range(G):
-                a[t, i, g, first:last] = b[g, first:last]
+                fill(a[t, i, g, first:last], b[g, first:last])
     if row == 0 and row_end == B:  # one product of many rows
         x = X[begin:end].reshape((end - begin) * B, I)
         many = a[place : place + end - begin].reshape((end - begin) * B, G, a.shape[3])
-        for g in range(W_x.shape[0]):
-            multiply(x, W_x[g], many[:, g], panel, panel_end)
+        add_gates(x, W_x, many, 0, panel, panel_end)
         return
     for t in range(end - begin):
-        for g in range(W_x.shape[0]):
-            some = a[place + t, row:row_end, g]
-            multiply(X[begin + t, row:row_end], W_x[g], some, panel, panel_end)
+        x = X[begin + t, row:row_end]
+        add_gates(x, W_x, a[place + t, row:row_end], 0, panel, panel_end)
 
 
 def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
@@ -160,38 +200,74 @@ def before(h: Array, h_0: Array) -> Array:
 def _add_products(
     da: Array,  # (N, gates, columns)
     Y: Array,  # (N, K)
-    total: Array,  # (gates - gate, columns, K filled up to panels)
-    w: int,
+    total: Array,  # (targets, columns, at least column + K filled up to panels)
+    right: Array,  # room for Y: (panels, SUM_BLOCK, WIDTH)
+    left: Array,  # room for da: (parts, SUM_BLOCK, ROWS)
     gate: int,
+    gate_end: int,
+    target: int,
+    column: int,
     unit: int,
     unit_end: int,
 ) -> None:
     N = da.shape[0]
-    count = total.shape[2] // w
-    room = np.empty(count * SUM_BLOCK * w, Y.dtype)
+    count, _, w = right.shape
+    end_column = column + count * w
     for start in range(0, N, SUM_BLOCK):
         depth = min(N - start, SUM_BLOCK)
-        packed = room[: count * depth * w].reshape(count, depth, w)
+        packed = right.reshape(right.size)[: count * depth * w].reshape(count, depth, w)
         pack(Y[start : start + depth], packed)
-        for g in range(total.shape[0]):
-            some = da[start : start + depth, gate + g, unit:unit_end].T
-            multiply(some, packed, total[g, unit:unit_end], 0, count)
+        for g in range(gate, gate_end):
+            y = total[target + g - gate]
+            for u in range(unit, unit_end, UNIT_BLOCK):
+                end = min(unit_end, u + UNIT_BLOCK)
+                # a copy: a column of a wide matrix has all its lines in the same few cache sets
+                for n in range(depth):
+                    for part in range(0, end - u, ROWS):
+                        place = ((start + n) * da.shape[1] + g) * da.shape[2] + u + part
+                        move_rows(da, place, left, (part // ROWS * SUM_BLOCK + n) * ROWS)
+                for part in range(0, end - u, ROWS):
+                    rows = y[u + part : u + part + ROWS, column:end_column]
+                    multiply(left[part // ROWS, :depth].T, packed, rows, 0, count)
 
 
-def weight_gradients(da: Array, Y: Array, H: int, gates: range) -> Array:
-    """Σ da[t, i, gate, unit] Y[t, i], (gates, H, K): da (T, B, gates, columns), Y (T, B, K)."""
+# gates of `a`, the rows that their errors meet, and where the products go: first gate and column
+Sum = tuple[range, Array, int, int]
+
+
+def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Array:
+    """Σ da[t, i, gate, unit] Y[t, i] for each sum, in one array (gates, H, K).
+
+    da is (T, B, gates, columns), Y (T, B, its share of K).
+    """
     T, B, G, columns = da.shape
-    K = Y.shape[2]
-    w = width(Y.dtype)
-    total = aligned((len(gates), columns, -(-K // w) * w), Y.dtype)
-    flat_da, flat_Y = da.reshape(T * B, G, columns), Y.reshape(T * B, K)
+    targets, H, K = shape
+    w = width(da.dtype)
+    total = np.zeros((targets, columns, K), da.dtype)
+    flat = da.reshape(T * B, G, columns)
+    # a sum that does not end with a whole panel would write over what stands behind it
+    rooms = [
+        total
+        if Y.shape[2] % w == 0
+        else np.zeros((len(some), columns, -(-Y.shape[2] // w) * w), da.dtype)
+        for some, Y, _, _ in sums
+    ]
 
     def part(index: int, count: int) -> None:
         units = threads.share(columns, index, count, ROWS)
-        _add_products(flat_da, flat_Y, total, w, gates.start, *units)
+        left = aligned((UNIT_BLOCK // ROWS, SUM_BLOCK, ROWS), da.dtype, zeros=False)
+        for (some, Y, target, column), room in zip(sums, rooms, strict=True):
+            place = (target, column) if room is total else (0, 0)
+            rows = Y.reshape(T * B, Y.shape[2])
+            right = aligned((-(-Y.shape[2] // w), SUM_BLOCK, w), da.dtype, zeros=False)
+            _add_products(flat, rows, room, right, left, some.start, some.stop, *place, *units)
 
-    threads.together(threads.useful(float(T) * B * len(gates) * H * K), part)
-    return np.ascontiguousarray(total[:, :H, :K])
+    threads.together(threads.useful(float(T) * B * targets * H * K), part)
+    for (some, Y, target, column), room in zip(sums, rooms, strict=True):
+        if room is not total:
+            end = column + Y.shape[2]
+            total[target : target + len(some), :, column:end] = room[:, :, : Y.shape[2]]
+    return total[:, :H]
 
 
 @kernel
@@ -226,7 +302,8 @@ def product(x: Array, packed: Array, N: int) -> Array:
     return np.ascontiguousarray(y[:, :N])
 
 
-def input_gradients(da: Array, weights: Sequence[Array], I: int) -> Array:
+def input_gradients(da: Array, weights: Sequence[Array], column: int, I: int) -> Array:
     """da W_x for all steps, (T, B, I); the weights are those of the first gates."""
     T, B, G, columns = da.shape
-    return product(da.reshape(T * B, G * columns), for_errors(*weights), I).reshape(T, B, I)
+    packed = for_errors(weights, column, I)
+    return product(da.reshape(T * B, G * columns), packed, I).reshape(T, B, I)

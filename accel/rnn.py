@@ -128,7 +128,7 @@ def _states_vjp(
 
 def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
     """U, W and b of `_states`."""
-    return gates(U), gates(W), b[np.newaxis]
+    return gates((U,), 0, U.shape[1]), gates((W,), 0, len(W)), b[np.newaxis]
 
 
 def _run_packed(
@@ -166,7 +166,7 @@ def _run_vjp(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(dX, dU, dW, dS_0, db)."""
     (T, B, I), H = X.shape, S_0.shape[1]
-    back = for_errors(W)
+    back = for_errors((W,), 0, H)
     delta = aligned((T, B, 1, back.shape[1]), X.dtype)
     carry = aligned((B, back.shape[0] * back.shape[2]), X.dtype)
     carry[:, :H] = dS_T
@@ -175,9 +175,9 @@ def _run_vjp(
         _states_vjp(S, back, lengths, dS, delta, carry, code, *part)
 
     together(T, B, H * H, back.shape[0], work)
-    dU = weight_gradients(delta, valid_alone(X, lengths), H, range(1))[0]
-    dW = weight_gradients(delta, before(S, S_0), H, range(1))[0]
-    dX = input_gradients(delta, [U], I)
+    dU = weight_gradients(delta, (1, H, I), (range(1), valid_alone(X, lengths), 0, 0))[0]
+    dW = weight_gradients(delta, (1, H, H), (range(1), before(S, S_0), 0, 0))[0]
+    dX = input_gradients(delta, (U,), 0, I)
     return dX, dU, dW, carry[:, :H].copy(), bias_gradients(delta, H)[0]
 
 

@@ -24,13 +24,13 @@ def _product(x: Any, M: Any, y: Any, transposed: bool) -> None:
 
 
 @both
-@pytest.mark.parametrize("K", [0, 1, 2, 3, 7, 33, 1025, 2100])
-@pytest.mark.parametrize("N", [1, 15, 16, 17, 32, 33, 70])
+@pytest.mark.parametrize("K", [0, 1, 3, 33, 1030])
+@pytest.mark.parametrize("N", [1, 16, 17, 33, 70])
 def test_every_edge(dtype: Any, K: int, N: int) -> None:
     rng = np.random.default_rng(K * 100 + N)
     W = rng.integers(-4, 5, (1, N, K)).astype(dtype)
-    M = recurrent.gates(W[0])[0]
-    for B in (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 131):
+    M = recurrent.gates((W[0],), 0, K)[0]
+    for B in (0, 1, 2, 3, 5, 8, 15, 131):
         x = rng.integers(-4, 5, (B, K)).astype(dtype)
         y = packed_module.aligned((B, M.shape[0] * M.shape[2]), dtype)
         y[:, :N] = 1
