@@ -18,6 +18,8 @@ from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
+    flat_gates,
+    flat_panels,
     for_errors,
     gates,
     input_gradients,
@@ -78,19 +80,22 @@ def _states(
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
+    panels, columns = W_h.shape[1], a.shape[3]
+    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
+            h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_prev[row:row_end], W_h[:2], gate_t[row:row_end], 0, panel, panel_end)
+            add_gates(h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end)
             for i in range(row, row_end):
                 gate(gate_t[i, 0, first:last])
                 _reset(gate_t[i, 1, first:last], h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
-            multiply(d[row:row_end], W_h[2], gate_t[row:row_end, 2], panel, panel_end)
+            multiply(d[row:row_end], W_h[2], rows[:, 2 * columns :], panel, panel_end)
             for i in range(row, row_end):
                 z, n = gate_t[i, 0, first:last], gate_t[i, 2, first:last]
                 if t < lengths[i]:
@@ -150,8 +155,8 @@ def _states_vjp(
     barrier: Array,
     count: int,
 ) -> None:
-    T, B, H = dh.shape
-    columns = a.shape[3]
+    T, _, H = dh.shape
+    columns, flat = a.shape[3], flat_gates(a)
     first, last = panel * W_n.shape[2], min(panel_end * W_n.shape[2], H)
     dd = left.copy()
     for t in range(T - 1, -1, -1):
@@ -176,7 +181,7 @@ def _states_vjp(
                 _error_r(r, dd[i, first:last], h_prev, left[i, first:last])
             carry[i, first:last] = left[i, first:last]
         meet(barrier, count)
-        errors_zr = a[t].reshape(B, 3 * columns)[row:row_end, : 2 * columns]
+        errors_zr = flat[t, row:row_end, : 2 * columns]
         multiply(errors_zr, W_zr, carry[row:row_end], panel, panel_end)
 
 
@@ -232,14 +237,17 @@ def _after_states(
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
+    panels, columns = W_h.shape[1], a.shape[3]
+    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
+            h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_prev[row:row_end], W_h, gate_t[row:row_end], 1, panel, panel_end)
+            add_gates(h_rows, V_h, rows[:, columns:], panels, panel, panel_end)
             for i in range(row, row_end):
                 if t >= lengths[i]:
                     h[t, i, first:last] = 0
@@ -289,8 +297,8 @@ def _after_states_vjp(
     barrier: Array,
     count: int,
 ) -> None:
-    T, B, H = dh.shape
-    columns = a.shape[3]
+    T, _, H = dh.shape
+    columns, flat = a.shape[3], flat_gates(a)
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
         for i in range(row, row_end):
@@ -305,8 +313,7 @@ def _after_states_vjp(
             _errors_old(n, z, r, q, error, h_prevs[t, i, first:last])
             error[:] = left[i, first:last]
         meet(barrier, count)  # the product takes the errors of all units
-        errors_h = a[t].reshape(B, 4 * columns)[row:row_end, columns:]
-        multiply(errors_h, W_h, carry[row:row_end], panel, panel_end)
+        multiply(flat[t, row:row_end, columns:], W_h, carry[row:row_end], panel, panel_end)
 
 
 def _pack_after(

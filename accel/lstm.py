@@ -18,6 +18,8 @@ from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
+    flat_gates,
+    flat_panels,
     for_errors,
     gates,
     input_gradients,
@@ -86,14 +88,16 @@ def _states(
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
+    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
-            add_gates(h_prev[row:row_end], W_h, gate_t[row:row_end], 0, panel, panel_end)
+            rows = flat[place + t - begin, row:row_end]
+            add_gates(h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end)
             for n in range(row, row_end):
                 cell = c[n, first:last]
                 if t < lengths[n]:
@@ -160,7 +164,8 @@ def _states_vjp(
     barrier: Array,
     count: int,
 ) -> None:
-    T, B, H = dh.shape
+    T, _, H = dh.shape
+    flat = flat_gates(a)
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
         for n in range(row, row_end):
@@ -182,8 +187,7 @@ def _states_vjp(
                 _see(dcell, p[1, first:last], f)
             error[:] = 0
         meet(barrier, count)  # the product takes the errors of all units
-        errors_h = a[t].reshape(B, 4 * a.shape[3])[row:row_end]
-        multiply(errors_h, W_h, carry[row:row_end], panel, panel_end)
+        multiply(flat[t, row:row_end], W_h, carry[row:row_end], panel, panel_end)
 
 
 @kernel

@@ -117,30 +117,41 @@ def fill(row: Array, values: Array) -> None:
 
 
 @helper
+def flat_panels(W: Array) -> Array:
+    """(gates, panels, K, WIDTH) as (gates panels, K, WIDTH): a reshape costs as much as a step."""
+    return W.reshape(W.shape[0] * W.shape[1], W.shape[2], W.shape[3])
+
+
+@helper
+def flat_gates(a: Array) -> Array:
+    """(steps, B, gates, columns) as (steps, B, gates columns)."""
+    return a.reshape(a.shape[0], a.shape[1], a.shape[2] * a.shape[3])
+
+
+@helper
 def add_gates(
     x: Array,  # (rows, K)
-    W: Array,  # (gates, panels, K, WIDTH)
-    a: Array,  # (rows, at least gate + gates, columns)
-    gate: int,
+    W: Array,  # (gates panels, K, WIDTH)
+    a: Array,  # (rows, at least gates columns): from the first of these gates on
+    panels: int,  # of one gate
     panel: int,
     panel_end: int,
 ) -> None:
-    """a[:, gate + g] += x W_gᵀ for each gate g, of one thread's panels."""
-    G, P, K, w = W.shape
-    if panel_end - panel == P:  # in one go: a call costs as much as a small product
-        flat = a.reshape(a.shape[0], a.shape[1] * a.shape[2])
-        multiply(x, W.reshape(G * P, K, w), flat[:, gate * a.shape[2] :], 0, G * P)
+    """a += x W_gᵀ for each gate g, of one thread's panels."""
+    if panel_end - panel == panels:  # in one go: a call costs as much as a small product
+        multiply(x, W, a, 0, W.shape[0])
     else:
-        for g in range(G):
-            multiply(x, W[g], a[:, gate + g], panel, panel_end)
+        for first in range(0, W.shape[0], panels):
+            some = a[:, first * W.shape[2] :]
+            multiply(x, W[first : first + panels], some, panel, panel_end)
 
 
 @helper
 def inputs_part(
     X: Array,  # (T, B, I)
-    W_x: Array,  # (gates, panels, I, WIDTH)
+    W_x: Array,  # (gates panels, I, WIDTH)
     b: Array,  # (gates, H)
-    a: Array,  # (steps, B, gates, columns), the steps begin … end-1 from `place` on
+    a: Array,  # (steps, B, gates columns), the steps begin … end-1 from `place` on
     begin: int,
     end: int,
     place: int,
@@ -152,20 +163,27 @@ def inputs_part(
     """a = b + X W_xᵀ for some steps, of one thread's part; the last gates may lack W_x."""
     B, I = X.shape[1:]
     G, H = b.shape
-    w = W_x.shape[3]
+    w = W_x.shape[2]
+    panels = a.shape[2] // (G * w)
     first, last = panel * w, min(panel_end * w, H)
     for t in range(place, place + end - begin):
         for i in range(row, row_end):
             for g in range(G):
-                fill(a[t, i, g, first:last], b[g, first:last])
+                left = g * panels * w
+                fill(a[t, i, left + first : left + last], b[g, first:last])
     if row == 0 and row_end == B:  # one product of many rows
         x = X[begin:end].reshape((end - begin) * B, I)
-        many = a[place : place + end - begin].reshape((end - begin) * B, G, a.shape[3])
-        add_gates(x, W_x, many, 0, panel, panel_end)
+        many = a[place : place + end - begin].reshape((end - begin) * B, a.shape[2])
+        add_gates(x, W_x, many, panels, panel, panel_end)
         return
     for t in range(end - begin):
         x = X[begin + t, row:row_end]
-        add_gates(x, W_x, a[place + t, row:row_end], 0, panel, panel_end)
+        add_gates(x, W_x, a[place + t, row:row_end], panels, panel, panel_end)
+
+
+def whole(lengths: Array, T: int) -> bool:
+    """Whether every row has all T steps."""
+    return bool(lengths.size == 0 or lengths.min() == T)
 
 
 def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
@@ -173,7 +191,7 @@ def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
     T, B, _ = h.shape
     if not T:
         return h_0.copy()
-    if (lengths == T).all():
+    if whole(lengths, T):
         all_of_it: Array = h[T - 1].copy()
         return all_of_it
     reached: Array = h[np.maximum(lengths, 1) - 1, np.arange(B)]
@@ -184,7 +202,7 @@ def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
 def valid_alone(X: Array, lengths: Array) -> Array:
     """X with zeros beyond the lengths: in a product the zero error there lets a NaN through."""
     T = len(X)
-    if (lengths == T).all():
+    if whole(lengths, T):
         return X
     valid = np.arange(T)[:, np.newaxis] < lengths
     alone: Array = np.where(valid[:, :, np.newaxis], X, X.dtype.type(0))

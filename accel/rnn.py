@@ -16,6 +16,8 @@ from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
     before,
     bias_gradients,
+    flat_gates,
+    flat_panels,
     for_errors,
     gates,
     input_gradients,
@@ -79,12 +81,13 @@ def _states(
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
     at_once = steps_at_once(B)
+    V_x, flat = flat_panels(U), flat_gates(a)
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
-        inputs_part(X, U, b, a, begin, end, 0, row, row_end, panel, panel_end)
+        inputs_part(X, V_x, b, flat, begin, end, 0, row, row_end, panel, panel_end)
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
-            a_t = a[t - begin, :, 0]
+            a_t = flat[t - begin]
             multiply(S_prev[row:row_end], W[0], a_t[row:row_end], panel, panel_end)
             for i in range(row, row_end):
                 if t < lengths[i]:

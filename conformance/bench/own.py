@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.metadata
+import inspect
 
 import numpy as np
 
@@ -18,9 +19,22 @@ def start(threads: int) -> str:
 
 
 def ways(name: str, point: Point, inputs: dict[str, Array]) -> Ways:
-    """The public function itself, NumPy arrays in and out."""
-    function = functools.partial(point.function(name), **inputs, **point.attributes)
-    yield "", lambda: Ready(function, point.named)
+    """The public function itself, NumPy arrays in and out; for accel also with packed weights.
+
+    The peers' layers hold their weights as well: `torch.nn.LSTM`, an onnxruntime session.
+    """
+    public = point.function(name)
+    function = functools.partial(public, **inputs, **point.attributes)
+    yield "called with the weights", lambda: Ready(function, point.named)
+    prepare = getattr(inspect.getmodule(public), f"{public.__name__}_of", None)
+    if prepare is not None:
+        held = [n for n in inspect.signature(prepare).parameters if n in inputs]
+        weights = {n: inputs[n] for n in held} | point.attributes
+        others = {n: array for n, array in inputs.items() if n not in held}
+        yield (
+            "weights packed once",
+            lambda: Ready(functools.partial(prepare(**weights), **others), point.named),
+        )
 
 
 def truth(point: Point) -> dict[str, Array]:
