@@ -85,6 +85,12 @@ def floating(x: Any, dy: Any = None) -> tuple[Array, Array]:
     """x of any shape, and a cotangent of the same shape (x itself unless given)."""
     x = np.asarray(x)
     dy = x if dy is None else np.asarray(dy)
+    if (
+        x.dtype in DTYPES
+        and x.flags.carray
+        and (dy is x or (dy.dtype == x.dtype and dy.shape == x.shape and dy.flags.carray))
+    ):
+        return x, dy
     dtype = np.result_type(x, dy)
     if dtype not in DTYPES:
         raise TypeError(f"accel computes in float32 and float64, not in {dtype}")

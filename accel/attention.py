@@ -8,121 +8,139 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.accel import threads
 from nnspec.accel.arrays import Array, arrays, plain, transposed, whole_or
-from nnspec.accel.dense import add_outer, add_product, layer, layer_vjp, named
-from nnspec.accel.jit import contracted, helper, kernel
+from nnspec.accel.dense import add_scaled, layer, layer_vjp, named, product
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, ZERO
+from nnspec.accel.softmaxes import add_row, along
+from nnspec.accel.vector_math import exp, tanh
 
-
-@contracted
-def dot(x: Array, y: Array, start: Any) -> Any:
-    """start + x · y, x and y of one size."""
-    total = start
-    for d in range(x.shape[0]):
-        total += x[d] * y[d]
-    return total
-
-
-@helper
-def add_scaled(y: Array, factor: Any, x: Array) -> None:
-    """y += factor x."""
-    for d in range(x.shape[0]):
-        y[d] += factor * x[d]
+# what a number of the keys or of the hidden layer costs, in multiply-adds as `threads.useful`
+# counts them: reading it from memory, tanh
+READ, TANH_COST = 8.0, 32.0
 
 
 @kernel
-def _dot_scores(query: Array, keys: Array) -> Array:  # (B, D), (T, B, D) to (T, B)
+def _dot_scores(
+    query: Array,  # (B, D)
+    keys: Array,  # (T, B, D)
+    scores: Array,  # (T, B)
+    first: int,
+    last: int,
+) -> None:
+    for j in range(first, last):
+        for i in range(keys.shape[1]):
+            scores[j, i] = dot(keys[j, i], query[i])
+
+
+def _scores(query: Array, keys: Array) -> Array:
+    """h_j · q, (T, B)."""
     T, B, _ = keys.shape
-    zero = query.dtype.type(ZERO)
     scores = np.empty((T, B), query.dtype)
-    for j in range(T):
-        for i in range(B):
-            scores[j, i] = dot(keys[j, i], query[i], zero)
+
+    def part(index: int, count: int) -> None:
+        _dot_scores(query, keys, scores, *threads.share(T, index, count))
+
+    threads.together(threads.useful(READ * keys.size), part)
     return scores
 
 
+@helper
+def _scaled(y: Array, factor: Any, x: Array) -> None:
+    for d in range(x.size):
+        y[d] = factor * x[d]
+
+
 @kernel
-def _dot_scores_vjp(query: Array, keys: Array, dscores: Array) -> tuple[Array, Array]:
-    T, B, _ = keys.shape
-    dquery = np.zeros_like(query)
-    dkeys = np.zeros_like(keys)
-    for j in range(T):
-        for i in range(B):
+def _dot_scores_vjp(
+    query: Array,  # (B, D)
+    keys: Array,  # (T, B, D)
+    dscores: Array,  # (T, B)
+    dquery: Array,  # (B, D), zeros
+    dkeys: Array,  # (T, B, D)
+    first: int,
+    last: int,
+) -> None:
+    for j in range(keys.shape[0]):
+        for i in range(first, last):
             add_scaled(dquery[i], dscores[j, i], keys[j, i])
-            add_scaled(dkeys[j, i], dscores[j, i], query[i])
+            _scaled(dkeys[j, i], dscores[j, i], query[i])
+
+
+def _scores_vjp(query: Array, keys: Array, dscores: Array) -> tuple[Array, Array]:
+    """(dquery, dkeys) of `_scores`."""
+    dquery, dkeys = np.zeros_like(query), np.empty_like(keys)
+
+    def part(index: int, count: int) -> None:
+        rows = threads.share(len(query), index, count)
+        _dot_scores_vjp(query, keys, dscores, dquery, dkeys, *rows)
+
+    threads.together(threads.useful(2 * READ * keys.size), part)
     return dquery, dkeys
+
+
+@helper
+def _hide(n: Array, shared: Array) -> None:
+    for m in range(n.size):
+        n[m] = tanh(n[m] + shared[m])
 
 
 @kernel
 def _additive(
-    query: Array,  # (B, D)
-    keys: Array,  # (T, B, E)
-    W_q_T: Array,  # (D, A)
-    W_k_T: Array,  # (E, A)
+    shared: Array,  # (B, A): the query's part, the same at every location
     v: Array,  # (A,)
-    b: Array,  # (A,)
-    keep: bool,
-) -> tuple[Array, Array]:  # scores (T, B), and the hidden units (T, B, A) where kept
-    T, B, _ = keys.shape
-    A = v.shape[0]
-    zero = query.dtype.type(ZERO)
+    hidden: Array,  # (T, B, A): the keys' part, then the hidden units
+    scores: Array,  # (T, B)
+    first: int,
+    last: int,
+) -> None:
+    for j in range(first, last):
+        for i in range(hidden.shape[1]):
+            _hide(hidden[j, i], shared[i])
+            scores[j, i] = dot(hidden[j, i], v)
+
+
+def _hidden(
+    query: Array, keys: Array, W_q: Array, W_k: Array, v: Array, b: Array
+) -> tuple[Array, Array]:
+    """The scores (T, B) and the hidden units (T, B, A)."""
+    (T, B, E), A = keys.shape, len(v)
+    shared = layer(query, W_q, b, IDENTITY)
+    hidden = product(keys.reshape(T * B, E), W_k).reshape(T, B, A)
     scores = np.empty((T, B), query.dtype)
-    hidden = np.empty((T if keep else 0, B, A), query.dtype)
-    shared = np.empty((B, A), query.dtype)  # the query's part, the same at every location
-    n = np.empty(A, query.dtype)
-    for i in range(B):
-        for m in range(A):
-            shared[i, m] = b[m]
-        add_product(shared[i], query[i], W_q_T)
-    for j in range(T):
-        for i in range(B):
-            for m in range(A):
-                n[m] = shared[i, m]
-            add_product(n, keys[j, i], W_k_T)
-            for m in range(A):
-                n[m] = np.tanh(n[m])
-            scores[j, i] = dot(n, v, zero)
-            if keep:
-                hidden[j, i] = n
+
+    def part(index: int, count: int) -> None:
+        _additive(shared, v, hidden, scores, *threads.share(T, index, count))
+
+    threads.together(threads.useful(TANH_COST * hidden.size), part)
     return scores, hidden
+
+
+@helper
+def _unhide(n: Array, v: Array, de: Any, dv: Array) -> None:
+    for m in range(n.size):
+        dv[m] += de * n[m]
+    for m in range(n.size):
+        n[m] = de * v[m] * (ONE - n[m] * n[m])
 
 
 @kernel
 def _additive_vjp(
-    query: Array,  # (B, D)
-    keys: Array,  # (T, B, E)
-    W_q: Array,  # (A, D)
-    W_k: Array,  # (A, E)
+    hidden: Array,  # (T, B, A), then its errors
     v: Array,  # (A,)
-    hidden: Array,  # (T, B, A)
     dscores: Array,  # (T, B)
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    T, B, A = hidden.shape
-    dquery = np.zeros_like(query)
-    dkeys = np.zeros_like(keys)
-    dW_q = np.zeros_like(W_q)
-    dW_k = np.zeros_like(W_k)
-    dv = np.zeros_like(v)
-    db = np.zeros_like(v)
-    da = np.empty(A, query.dtype)
-    da_q = np.empty(A, query.dtype)
-    for i in range(B):
-        for m in range(A):
-            da_q[m] = 0
-        for j in range(T):
-            de = dscores[j, i]
-            for m in range(A):
-                n = hidden[j, i, m]
-                dv[m] += de * n
-                da[m] = de * v[m] * (ONE - n * n)
-                da_q[m] += da[m]
-            add_product(dkeys[j, i], da, W_k)
-            add_outer(dW_k, da, keys[j, i])
-        for m in range(A):
-            db[m] += da_q[m]
-        add_product(dquery[i], da_q, W_q)
-        add_outer(dW_q, da_q, query[i])
-    return dquery, dkeys, dW_q, dW_k, dv, db
+    da_q: Array,  # (B, A), zeros
+    dv: Array,  # (A,), zeros
+) -> None:
+    part = np.empty_like(v)
+    for j in range(hidden.shape[0]):
+        part[:] = 0
+        for i in range(hidden.shape[1]):
+            _unhide(hidden[j, i], v, dscores[j, i], part)
+            add_row(da_q[i], hidden[j, i])
+        add_row(dv, part)
 
 
 @helper
@@ -139,7 +157,7 @@ def soften(weights: Array, valid: Array) -> None:
         part = weights.dtype.type(ZERO)
         for j in range(start, min(start + 128, T)):
             if valid[j]:
-                weights[j] = np.exp(weights[j] - largest)
+                weights[j] = exp(weights[j] - largest)
                 part += weights[j]
             else:
                 weights[j] = 0
@@ -149,17 +167,39 @@ def soften(weights: Array, valid: Array) -> None:
             weights[j] /= total
 
 
+def _weights(scores: Array, valid: Array) -> Array:
+    """The softmax of the scores over the valid locations, (T, B); 0 at the others."""
+    if not scores.size:
+        return np.zeros_like(scores)
+    weights = along(np.where(valid, scores, scores.dtype.type(-np.inf)), 0, logarithm=False)
+    weights[~valid] = 0
+    return weights
+
+
 @kernel
-def _soft(scores: Array, values: Array, valid: Array) -> tuple[Array, Array]:
-    T, B, E = values.shape
-    context = np.zeros((B, E), scores.dtype)
-    weights = scores.copy()
-    for i in range(B):
-        soften(weights[:, i], valid[:, i])
-        for j in range(T):
+def _soft(
+    weights: Array,  # (T, B)
+    values: Array,  # (T, B, E)
+    valid: Array,  # (T, B)
+    context: Array,  # (B, E), zeros
+    first: int,
+    last: int,
+) -> None:
+    for j in range(values.shape[0]):
+        for i in range(first, last):
             if valid[j, i]:
                 add_scaled(context[i], weights[j, i], values[j, i])
-    return context, weights
+
+
+def _context(weights: Array, values: Array, valid: Array) -> Array:
+    """Σ_j a_j v_j over the valid locations, (B, E)."""
+    context = np.zeros(values.shape[1:], values.dtype)
+
+    def part(index: int, count: int) -> None:
+        _soft(weights, values, valid, context, *threads.share(len(context), index, count))
+
+    threads.together(threads.useful(READ * values.size), part)
+    return context
 
 
 @kernel
@@ -169,22 +209,26 @@ def _soft_vjp(
     valid: Array,  # (T, B)
     dcontext: Array,  # (B, E)
     dweights: Array,  # (T, B)
-) -> tuple[Array, Array]:
-    T, B, _ = values.shape
-    dscores = np.zeros_like(weights)
-    dvalues = np.zeros_like(values)
-    zero = values.dtype.type(ZERO)
-    for i in range(B):
-        total = zero
-        for j in range(T):
+    dscores: Array,  # (T, B)
+    dvalues: Array,  # (T, B, E)
+    first: int,
+    last: int,
+) -> None:
+    T = values.shape[0]
+    sums = np.zeros(last - first, values.dtype)
+    for j in range(T):
+        for i in range(first, last):
             if valid[j, i]:
-                add_scaled(dvalues[j, i], weights[j, i], dcontext[i])
-                dscores[j, i] = dweights[j, i] + dot(values[j, i], dcontext[i], zero)
-                total += weights[j, i] * dscores[j, i]
-        for j in range(T):
+                _scaled(dvalues[j, i], weights[j, i], dcontext[i])
+                dscores[j, i] = dweights[j, i] + dot(values[j, i], dcontext[i])
+                sums[i - first] += weights[j, i] * dscores[j, i]
+            else:
+                dvalues[j, i] = 0
+                dscores[j, i] = 0
+    for j in range(T):
+        for i in range(first, last):
             if valid[j, i]:
-                dscores[j, i] = weights[j, i] * (dscores[j, i] - total)
-    return dscores, dvalues
+                dscores[j, i] = weights[j, i] * (dscores[j, i] - sums[i - first])
 
 
 @kernel
@@ -232,18 +276,13 @@ def take_part(scores: Array, lengths: Any, mask: Any) -> Array:
     return both
 
 
-def _general(query: Array, W: Array) -> Array:
-    """q W, (B, E): what takes the query's place."""
-    return layer(query, transposed(W), np.zeros(W.shape[1], W.dtype), IDENTITY)
-
-
 def attention_dot_scores(
     query: Array,  # (B, D)
     keys: Array,  # (T, B, D)
 ) -> Array:
     """h_j · q, (T, B)."""
     query, keys = arrays(query=(query, "B D"), keys=(keys, "T B D"))
-    return _dot_scores(query, keys)
+    return _scores(query, keys)
 
 
 def attention_dot_scores_vjp(query: Array, keys: Array, dscores: Array) -> dict[str, Array]:
@@ -251,7 +290,7 @@ def attention_dot_scores_vjp(query: Array, keys: Array, dscores: Array) -> dict[
     query, keys, dscores = arrays(
         query=(query, "B D"), keys=(keys, "T B D"), dscores=(dscores, "T B")
     )
-    dquery, dkeys = _dot_scores_vjp(query, keys, dscores)
+    dquery, dkeys = _scores_vjp(query, keys, dscores)
     return {"dquery": dquery, "dkeys": dkeys}
 
 
@@ -262,7 +301,7 @@ def attention_general_scores(
 ) -> Array:
     """qᵀ W h_j, (T, B)."""
     query, keys, W = arrays(query=(query, "B D"), keys=(keys, "T B E"), W=(W, "D E"))
-    return _dot_scores(_general(query, W), keys)
+    return _scores(product(query, W, transposed=False), keys)
 
 
 def attention_general_scores_vjp(
@@ -272,9 +311,9 @@ def attention_general_scores_vjp(
     query, keys, W, dscores = arrays(
         query=(query, "B D"), keys=(keys, "T B E"), W=(W, "D E"), dscores=(dscores, "T B")
     )
-    dqW, dkeys = _dot_scores_vjp(_general(query, W), keys, dscores)
-    dquery, dW_T, _ = layer_vjp(query, transposed(W), dqW, dqW, IDENTITY)
-    return {"dquery": dquery, "dkeys": dkeys, "dW": transposed(dW_T)}
+    dqW, dkeys = _scores_vjp(product(query, W, transposed=False), keys, dscores)
+    dW = product(transposed(query), dqW, transposed=False)
+    return {"dquery": product(dqW, W), "dkeys": dkeys, "dW": dW}
 
 
 def attention_additive_scores(
@@ -295,7 +334,7 @@ def attention_additive_scores(
         v=(v, "A"),
         b=(b, "A"),
     )
-    return _additive(query, keys, transposed(W_q), transposed(W_k), v, b, False)[0]
+    return _hidden(query, keys, W_q, W_k, v, b)[0]
 
 
 def attention_additive_scores_vjp(
@@ -319,9 +358,13 @@ def attention_additive_scores_vjp(
         dscores=(dscores, "T B"),
         b=(b, "A"),
     )
-    _, hidden = _additive(query, keys, transposed(W_q), transposed(W_k), v, b, True)
-    gradients = _additive_vjp(query, keys, W_q, W_k, v, hidden, dscores)
-    dquery, dkeys, dW_q, dW_k, dv, db = gradients
+    _, da = _hidden(query, keys, W_q, W_k, v, b)
+    da_q, dv = np.zeros((len(query), len(v)), query.dtype), np.zeros_like(v)
+    _additive_vjp(da, v, dscores, da_q, dv)
+    rows, da = keys.reshape(dscores.size, keys.shape[2]), da.reshape(dscores.size, len(v))
+    dkeys, dW_k, _ = layer_vjp(rows, W_k, da, da, IDENTITY)
+    dkeys = dkeys.reshape(keys.shape)
+    dquery, dW_q, db = layer_vjp(query, W_q, da_q, da_q, IDENTITY)
     d = {"dquery": dquery, "dkeys": dkeys, "dW_q": dW_q, "dW_k": dW_k, "dv": dv}
     return d | named(db=(db, given_b))
 
@@ -335,7 +378,9 @@ def soft_attention(
 ) -> tuple[Array, Array]:
     """The context (B, E) and the weights (T, B), both 0 where nothing takes part."""
     scores, values = arrays(scores=(scores, "T B"), values=(values, "T B E"))
-    return _soft(scores, values, take_part(scores, lengths, mask))
+    valid = take_part(scores, lengths, mask)
+    weights = _weights(scores, valid)
+    return _context(weights, values, valid), weights
 
 
 def soft_attention_vjp(
@@ -355,8 +400,14 @@ def soft_attention_vjp(
         dweights=(dweights, "T B"),
     )
     valid = take_part(scores, lengths, mask)
-    _, weights = _soft(scores, values, valid)
-    dscores, dvalues = _soft_vjp(values, weights, valid, dcontext, dweights)
+    weights = _weights(scores, valid)
+    dscores, dvalues = np.empty_like(scores), np.empty_like(values)
+
+    def part(index: int, count: int) -> None:
+        rows = threads.share(len(dcontext), index, count)
+        _soft_vjp(values, weights, valid, dcontext, dweights, dscores, dvalues, *rows)
+
+    threads.together(threads.useful(2 * READ * values.size), part)
     return {"dscores": dscores, "dvalues": dvalues}
 
 

@@ -10,43 +10,41 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, plain, transposed, whole_or
-from nnspec.accel.dense import add_outer, add_product, layer, layer_vjp, named
+from nnspec.accel.dense import (
+    activate_row,
+    add_outer,
+    add_product,
+    add_scaled,
+    layer,
+    layer_vjp,
+    named,
+    product,
+)
 from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.scalar import IDENTITY, ONE, TANH, ZERO
-from nnspec.accel.vector_math import sigmoid
+from nnspec.accel.reductions import dot, largest, total
+from nnspec.accel.scalar import IDENTITY, ONE, SIGMOID, TANH, ZERO
+from nnspec.accel.softmaxes import exp_minus, softmax_row
+from nnspec.accel.vector_math import log, sigmoid, tanh
 
 GATES = ("i", "f", "g", "o")
 
 
 @helper
-def softmax_row(p: Array, x: Array) -> None:
-    """Fill p with softmax(x)."""
-    largest = x[0]
-    for i in range(len(x)):
-        if x[i] > largest:
-            largest = x[i]
-    total = x.dtype.type(ZERO)
-    for i in range(len(x)):
-        p[i] = np.exp(x[i] - largest)
-        total += p[i]
-    for i in range(len(x)):
-        p[i] /= total
+def log_total(x: Array) -> tuple[Any, Any]:
+    """The largest x, and the logarithm of the sum of e^(x - largest): log p is x minus both."""
+    high = largest(x)
+    room = np.empty_like(x)
+    exp_minus(room, x, high)
+    return high, log(total(room))
 
 
 @helper
-def log_total(x: Array) -> tuple[Any, Any]:
-    """The largest x, and the logarithm of the sum of e^(x - largest): log p is x minus both."""
-    largest = x[0]
-    for i in range(len(x)):
-        if x[i] > largest:
-            largest = x[i]
-    total = x.dtype.type(ZERO)
-    for i in range(len(x)):
-        total += np.exp(x[i] - largest)
-    return largest, np.log(total)
+def _hide(g: Array, ahead: Array, q: Array) -> None:
+    for k in range(q.size):
+        g[k] = tanh(ahead[k] + q[k])
 
 
-@contracted
+@helper
 def score_rows(
     e: Array,  # (L,), filled
     g: Array,  # (L, K), filled: the hidden layer
@@ -62,13 +60,19 @@ def score_rows(
         q[k] = b[k]
     add_product(q, h, W_h_T)
     for i in range(len(e)):
-        e[i] = ZERO
-        for k in range(len(q)):
-            g[i, k] = np.tanh(ahead[i, k] + q[k])
-            e[i] += v[k] * g[i, k]
+        _hide(g[i], ahead[i], q)
+        e[i] = dot(v, g[i])
 
 
 @contracted
+def _unhide(de: Any, g: Array, v: Array, dahead: Array, q: Array) -> None:
+    for k in range(q.size):
+        ds = de * v[k] * (ONE - g[k] * g[k])
+        dahead[k] += ds
+        q[k] += ds
+
+
+@helper
 def score_rows_vjp(
     de: Array,  # (L,)
     g: Array,  # (L, K)
@@ -86,27 +90,21 @@ def score_rows_vjp(
     for k in range(len(q)):
         q[k] = ZERO
     for i in range(len(de)):
-        for k in range(len(q)):
-            ds = de[i] * v[k] * (ONE - g[i, k] * g[i, k])
-            dahead[i, k] += ds
-            q[k] += ds
-            dv[k] += de[i] * g[i, k]
+        _unhide(de[i], g[i], v, dahead[i], q)
+        add_scaled(dv, de[i], g[i])
     for k in range(len(q)):
         db[k] += q[k]
     add_outer(dW_h, q, h)
     add_product(dh, q, W_h)
 
 
-@contracted
+@helper
 def gate_of(h: Array, w_beta: Array, b_beta: Array) -> Any:
     """The gate of a context: one number."""
-    s = b_beta[0]
-    for k in range(len(h)):
-        s += w_beta[k] * h[k]
-    return sigmoid(s)
+    return sigmoid(b_beta[0] + dot(w_beta, h))
 
 
-@contracted
+@helper
 def context_vjp(
     dz: Array,  # (D,)
     dalpha: Array,  # (L,)
@@ -123,28 +121,19 @@ def context_vjp(
     db_beta: Array,  # (1,)
 ) -> None:
     """From the context to the scores, the image and the gate."""
-    ds = dz.dtype.type(ZERO)
-    for j in range(len(dz)):
-        ds += dz[j] * mean[j]
-    ds *= beta * (ONE - beta)
+    ds = dot(dz, mean) * (beta * (ONE - beta))
     db_beta[0] += ds
-    for k in range(len(h)):
-        dh[k] += ds * w_beta[k]
-        dw_beta[k] += ds * h[k]
-    total = dz.dtype.type(ZERO)
+    add_scaled(dh, ds, w_beta)
+    add_scaled(dw_beta, ds, h)
     for i in range(len(de)):
-        through = dz.dtype.type(ZERO)
-        for j in range(len(dz)):
-            dmean = beta * dz[j]
-            da[i, j] += alpha[i] * dmean
-            through += dmean * a[i, j]
-        de[i] = dalpha[i] + through
-        total += de[i] * alpha[i]
+        add_scaled(da[i], alpha[i] * beta, dz)
+        de[i] = dalpha[i] + beta * dot(dz, a[i])
+    through = dot(de, alpha)
     for i in range(len(de)):
-        de[i] = alpha[i] * (de[i] - total)
+        de[i] = alpha[i] * (de[i] - through)
 
 
-@contracted
+@helper
 def speak_vjp(
     dlogits: Array,  # (V,)
     word: int,
@@ -179,7 +168,7 @@ def speak_vjp(
             dE[word, m] += dn[m]
 
 
-@contracted
+@helper
 def speak(
     logits: Array,  # (V,), filled
     n: Array,  # (M,), filled
@@ -202,29 +191,18 @@ def speak(
     add_product(logits, n, L_o_T)
 
 
-@kernel
-def _ahead(a: Array, W_a_T: Array) -> Array:  # (B, L, D), (D, K) to W_a a_i, (B, L, K)
-    B, L, _ = a.shape
-    ahead = np.zeros((B, L, W_a_T.shape[1]), a.dtype)
-    for n in range(B):
-        for i in range(L):
-            add_product(ahead[n, i], a[n, i], W_a_T)
-    return ahead
+def _ahead(a: Array, W_a: Array) -> Array:
+    """W_a a_i, (B, L, K)."""
+    B, L, D = a.shape
+    return product(a.reshape(B * L, D), W_a).reshape(B, L, len(W_a))
 
 
-@kernel
-def _ahead_vjp(
-    a: Array,  # (B, L, D)
-    W_a: Array,  # (K, D)
-    dahead: Array,  # (B, L, K)
-    da: Array,  # (B, L, D), added to
-) -> Array:  # dW_a
-    dW_a = np.zeros_like(W_a)
-    for n in range(a.shape[0]):
-        for i in range(a.shape[1]):
-            add_product(da[n, i], dahead[n, i], W_a)
-            add_outer(dW_a, dahead[n, i], a[n, i])
-    return dW_a
+def _ahead_vjp(a: Array, W_a: Array, dahead: Array) -> tuple[Array, Array]:
+    """(da, dW_a) for the errors of `_ahead`."""
+    B, L, D = a.shape
+    errors = dahead.reshape(B * L, len(W_a))
+    da, dW_a, _ = layer_vjp(a.reshape(B * L, D), W_a, errors, errors, IDENTITY)
+    return da.reshape(a.shape), dW_a
 
 
 @kernel
@@ -315,16 +293,26 @@ def _word_vjp(
     dl = np.empty(len(L_o), h.dtype)
     dn = np.empty(len(L_h), h.dtype)
     for i in range(len(h)):
-        total = h.dtype.type(ZERO)
+        through = dot(dp[i], p[i])
         for k in range(len(dl)):
-            total += dp[i, k] * p[i, k]
-        for k in range(len(dl)):
-            dl[k] = dlogits[i, k] + p[i, k] * (dp[i, k] - total)
+            dl[k] = dlogits[i, k] + p[i, k] * (dp[i, k] - through)
         speak_vjp(
             dl, y[i], n[i], h[i], z[i], L_h, L_z, L_o, dn, dh[i], dz[i],
             dE, dL_h, dL_z, dL_o, db_y,
         )  # fmt: skip
     return dh, dz, dE, dL_h, dL_z, dL_o, db_y
+
+
+@helper
+def _remember(i: Array, f: Array, g: Array, c_prev: Array, c: Array) -> None:
+    for k in range(c.size):
+        c[k] = f[k] * c_prev[k] + i[k] * g[k]
+
+
+@helper
+def _reveal(o: Array, c: Array, h: Array) -> None:
+    for k in range(h.size):
+        h[k] = o[k] * tanh(c[k])
 
 
 @kernel
@@ -386,13 +374,11 @@ def _caption(
             for k in range(4 * H):
                 s[k] = b_x[k]
             add_product(s, x, W_x_T)
-            for k in range(H):
-                s[k] = sigmoid(s[k])
-                s[H + k] = sigmoid(s[H + k])
-                s[2 * H + k] = np.tanh(s[2 * H + k])
-                s[3 * H + k] = sigmoid(s[3 * H + k])
-                c[t + 1, i, k] = s[H + k] * c[t, i, k] + s[k] * s[2 * H + k]
-                h[t + 1, i, k] = s[3 * H + k] * np.tanh(c[t + 1, i, k])
+            activate_row(s[: 2 * H], SIGMOID)
+            activate_row(s[2 * H : 3 * H], TANH)
+            activate_row(s[3 * H :], SIGMOID)
+            _remember(s[:H], s[H : 2 * H], s[2 * H : 3 * H], c[t, i], c[t + 1, i])
+            _reveal(s[3 * H :], c[t + 1, i], h[t + 1, i])
             z = x[H + M :]
             speak(logits[t, i], n[t, i], word, h[t + 1, i], z, E, L_h_T, L_z_T, L_o_T, b_y)
     return logits, alpha, h, c, hidden, mean, gates, n
@@ -465,7 +451,7 @@ def _caption_vjp(
             )  # fmt: skip
             for k in range(H):
                 i_k, f_k, g_k, o_k = s[k], s[H + k], s[2 * H + k], s[3 * H + k]
-                tanh_c = np.tanh(c[t + 1, i, k])
+                tanh_c = tanh(c[t + 1, i, k])
                 dc_k = dc[i, k] + dh[i, k] * o_k * (ONE - tanh_c * tanh_c)
                 ds[k] = dc_k * g_k * (i_k * (ONE - i_k))
                 ds[H + k] = dc_k * c[t, i, k] * (f_k * (ONE - f_k))
@@ -502,8 +488,8 @@ def _likelihood(logits: Array, words: Array, lengths: Array) -> Array:  # (B,)
     for n in range(B):
         for t in range(min(T, lengths[n])):
             row = logits[t, n]
-            largest, rest = log_total(row)
-            total[n] += (row[words[t, n]] - largest) - rest
+            high, rest = log_total(row)
+            total[n] += (row[words[t, n]] - high) - rest
     return total
 
 
@@ -544,12 +530,12 @@ def _hard_gradient(
     for n in range(B):
         for t in range(min(T, lengths[n])):
             softmax_row(alpha, e[t, n])
-            largest, rest = log_total(e[t, n])
+            high, rest = log_total(e[t, n])
             entropy = e.dtype.type(ZERO)
             for i in range(L):
                 surprise[i] = ZERO
                 if alpha[i] > ZERO:
-                    surprise[i] = alpha[i] * ((e[t, n, i] - largest) - rest)
+                    surprise[i] = alpha[i] * ((e[t, n, i] - high) - rest)
                 entropy -= surprise[i]
             for i in range(L):
                 score = ONE - alpha[i] if i == index[t, n] else -alpha[i]
@@ -728,7 +714,7 @@ def captioning_scores(
         v=(v, "K"),
         b=(b, "K"),
     )
-    return _scores(_ahead(a, transposed(W_a)), h_prev, transposed(W_h), v, b)[0]
+    return _scores(_ahead(a, W_a), h_prev, transposed(W_h), v, b)[0]
 
 
 def captioning_scores_vjp(
@@ -752,10 +738,9 @@ def captioning_scores_vjp(
         de=(de, "B L"),
         b=(b, "K"),
     )
-    _, g = _scores(_ahead(a, transposed(W_a)), h_prev, transposed(W_h), v, b)
+    _, g = _scores(_ahead(a, W_a), h_prev, transposed(W_h), v, b)
     dahead, dh, dW_h, dv, db = _scores_vjp(de, g, h_prev, W_h, v)
-    da = np.zeros_like(a)
-    dW_a = _ahead_vjp(a, W_a, dahead, da)
+    da, dW_a = _ahead_vjp(a, W_a, dahead)
     return {"da": da, "dh_prev": dh, "dW_a": dW_a, "dW_h": dW_h, "dv": dv} | named(db=(db, given_b))
 
 
@@ -969,7 +954,7 @@ def _run(w: dict[str, Array], fed: Array, lengths: Array, h_0: Array, c_0: Array
     W_x = np.concatenate([w[f"W_{k}"] for k in GATES])
     b_x = np.concatenate([w[f"b_{k}"] for k in GATES])
     return _caption(
-        w["a"], _ahead(w["a"], transposed(w["W_a"])), fed, lengths, h_0, c_0, w["E"],
+        w["a"], _ahead(w["a"], w["W_a"]), fed, lengths, h_0, c_0, w["E"],
         transposed(w["W_h"]), w["v"], w["b"], w["w_beta"], w["b_beta"], transposed(W_x), b_x,
         transposed(w["L_h"]), transposed(w["L_z"]), transposed(w["L_o"]), w["b_y"],
     )  # fmt: skip
@@ -996,7 +981,8 @@ def _run_vjp(
         w["L_o"], alpha, h, c, hidden, mean, gates, sums, *cotangents,
     )  # fmt: skip
     d = dict(zip(names, made, strict=True))
-    d["dW_a"] = _ahead_vjp(w["a"], w["W_a"], d.pop("dahead"), d["da"])
+    da, d["dW_a"] = _ahead_vjp(w["a"], w["W_a"], d.pop("dahead"))
+    d["da"] += da
     dW_x, db_x = d.pop("dW_x"), d.pop("db_x")
     for place, k in enumerate(GATES):
         d[f"dW_{k}"] = dW_x[place * H : place * H + H].copy()

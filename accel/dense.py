@@ -1,51 +1,269 @@
-"""Products of rows and matrices: the loops that the kernels share, and a layer f(x Wᵀ + b)."""
+"""Products of rows and matrices: what the kernels share, and a layer f(x Wᵀ + b) with its VJP.
+
+A product of many rows packs its matrix, some panels at a time, while these stay in the cache.
+Threads share the panels, each packing its own, or the rows where the panels are too few.
+"""
 
 from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, transposed
-from nnspec.accel.jit import contracted, kernel
-from nnspec.accel.scalar import activate, chain
+from nnspec.accel import threads
+from nnspec.accel.arrays import Array
+from nnspec.accel.jit import contracted, helper, kernel
+from nnspec.accel.packed import ROWS, multiply, pack_part, pack_transposed, transpose, width
+from nnspec.accel.reductions import dot
+from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
+from nnspec.accel.vector_math import sigmoid, tanh
+
+# rows from which on it pays to pack the matrix
+MANY = 8
+# panels and rows of the matrix that are packed at once: they stay in the second-level cache, and
+# what is read of a row is not so narrow that reading goes from page to page
+AT_ONCE, DEEP = 16, 256
+# rows that a bias's gradient sums up before it adds to the total
+SUM_ROWS = 64
 
 
 @contracted
+def add_scaled(y: Array, factor: Any, x: Array) -> None:
+    """y += factor x."""
+    for k in range(y.size):
+        y[k] += factor * x[k]
+
+
+@contracted
+def _add_four(y: Array, f: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    f_a, f_b, f_c, f_d = f[0], f[1], f[2], f[3]
+    for k in range(y.size):
+        y[k] = (y[k] + f_a * a[k] + f_b * b[k]) + f_c * c[k] + f_d * d[k]
+
+
+@helper
 def add_product(y: Array, x: Array, M: Array) -> None:
     """y += x M, with y (N,), x (K,), M (K, N)."""
-    for k in range(M.shape[0]):
-        x_k = x[k]
-        for n in range(M.shape[1]):
-            y[n] += x_k * M[k, n]
+    K = M.shape[0]
+    whole = K - K % 4
+    for k in range(0, whole, 4):
+        _add_four(y, x[k : k + 4], M[k], M[k + 1], M[k + 2], M[k + 3])
+    for k in range(whole, K):
+        add_scaled(y, x[k], M[k])
 
 
-@contracted
+@helper
 def add_outer(M: Array, y: Array, x: Array) -> None:
     """M += y xᵀ, with M (N, K), y (N,), x (K,)."""
     for n in range(M.shape[0]):
-        y_n = y[n]
-        for k in range(M.shape[1]):
-            M[n, k] += y_n * x[k]
+        add_scaled(M[n], y[n], x)
+
+
+@helper
+def fill(y: Array, x: Array) -> None:
+    """y = x."""
+    for k in range(y.size):
+        y[k] = x[k]
+
+
+@helper
+def activate_row(y: Array, code: int) -> None:
+    """f(y), in place."""
+    if code == TANH:
+        for k in range(y.size):
+            y[k] = tanh(y[k])
+    elif code == SIGMOID:
+        for k in range(y.size):
+            y[k] = sigmoid(y[k])
+    elif code == RELU:
+        for k in range(y.size):
+            y[k] = relu(y[k])
+    elif code == SOFTPLUS:
+        for k in range(y.size):
+            y[k] = softplus(y[k])
+
+
+@helper
+def _chain_row(da: Array, y: Array, dy: Array, code: int) -> None:
+    """da = dy f'(a), written in y = f(a)."""
+    if code == TANH:
+        for k in range(y.size):
+            da[k] = dy[k] * (ONE - y[k] * y[k])
+    elif code == SIGMOID:
+        for k in range(y.size):
+            da[k] = dy[k] * (y[k] * (ONE - y[k]))
+    elif code == RELU:
+        for k in range(y.size):
+            da[k] = dy[k] * (ONE if y[k] > ZERO else ZERO)
+    else:
+        for k in range(y.size):
+            da[k] = dy[k]
+
+
+@helper
+def _add_row(total: Array, x: Array) -> None:
+    for k in range(x.size):
+        total[k] += x[k]
 
 
 @kernel
-def _layer(
-    x: Array,  # (B, I)
-    W_T: Array,  # (I, O)
-    b: Array,  # (O,)
+def _few_rows(
+    x: Array,  # (B, K)
+    M: Array,  # (N, K)
+    b: Array,  # (N,), or empty
+    y: Array,  # (B, N)
     code: int,
-) -> Array:  # (B, O)
-    y = np.empty((x.shape[0], W_T.shape[1]), x.dtype)
+    first: int,
+    last: int,
+) -> None:
+    zero = x.dtype.type(ZERO)
+    for n in range(first, last):
+        start = b[n] if b.size else zero
+        for i in range(x.shape[0]):
+            y[i, n] = start + dot(x[i], M[n])
     for i in range(x.shape[0]):
-        row = y[i]
-        for n in range(W_T.shape[1]):
-            row[n] = b[n]
-        add_product(row, x[i], W_T)
-        for n in range(W_T.shape[1]):
-            row[n] = activate(row[n], code)
+        activate_row(y[i, first:last], code)
+
+
+@kernel
+def _many_rows(
+    x: Array,  # (B, K)
+    M: Array,  # (N, K) where it is transposed, else (K, N)
+    transposed: bool,
+    b: Array,  # (N,), or empty
+    y: Array,  # (B, N)
+    room: Array,  # (AT_ONCE, DEEP, WIDTH), or as much of it as is needed
+    rest: Array,  # (B, WIDTH): the last panel where y ends within it
+    code: int,
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+) -> None:
+    w = room.shape[2]
+    K, N = x.shape[1], y.shape[1]
+    for begin in range(panel, panel_end, room.shape[0]):
+        end = min(begin + room.shape[0], panel_end)
+        first, last = begin * w, min(end * w, N)
+        whole = (last - first) // w
+        for i in range(row, row_end):
+            if b.size:
+                fill(y[i, first:last], b[first:last])
+            else:
+                y[i, first:last] = 0
+        if first + whole * w < last:
+            rest[row:row_end] = 0
+        for deep in range(0, K, DEEP):
+            deep_end = min(deep + DEEP, K)
+            packed = room.reshape(-1)[: (end - begin) * (deep_end - deep) * w]
+            packed = packed.reshape(end - begin, deep_end - deep, w)
+            if transposed:
+                pack_transposed(M[first:last, deep:deep_end], packed)
+            else:
+                pack_part(M, deep, first, last, packed)
+            some = x[row:row_end, deep:deep_end]
+            multiply(some, packed, y[row:row_end, first:last], 0, whole)
+            if first + whole * w < last:
+                multiply(some, packed[whole:], rest[row:row_end], 0, 1)
+        for i in range(row, row_end):
+            for j in range(first + whole * w, last):
+                y[i, j] += rest[i, j - first - whole * w]
+            activate_row(y[i, first:last], code)
+
+
+def product(
+    x: Array, M: Array, b: Array | None = None, code: int = IDENTITY, *, transposed: bool = True
+) -> Array:
+    """f(x Mᵀ + b), or f(x M + b) where M is not transposed: x (B, K), f by its code."""
+    x, M = np.ascontiguousarray(x), np.ascontiguousarray(M)
+    (B, K), dtype = x.shape, x.dtype
+    N = M.shape[0 if transposed else 1]
+    y = np.empty((B, N), dtype)
+    b = np.empty(0, dtype) if b is None else b
+    count = threads.useful(float(B) * K * N)
+    if B < MANY and transposed:
+        if count == 1:
+            _few_rows(x, M, b, y, code, 0, N)
+            return y
+        threads.together(
+            count, lambda i, n: _few_rows(x, M, b, y, code, *threads.share(N, i, n, 16))
+        )
+        return y
+    w = width(dtype)
+    panels = -(-N // w)
+    at_once, deep = max(1, min(panels, AT_ONCE)), min(K, DEEP)
+    by_panels = panels >= 4 * count or panels % count == 0
+    rest = np.empty((B if N % w else 0, w), dtype)
+
+    def part(index: int, count: int) -> None:
+        room = np.empty((at_once, deep, w), dtype)
+        if by_panels:
+            rows, columns = (0, B), threads.share(panels, index, count)
+        else:
+            rows, columns = threads.share(B, index, count, ROWS), (0, panels)
+        _many_rows(x, M, transposed, b, y, room, rest, code, *rows, *columns)
+
+    if count == 1:
+        part(0, 1)
+    else:
+        threads.together(count, part)
     return y
 
 
+def layer(x: Array, W: Array, b: Array, code: int) -> Array:
+    """f(x Wᵀ + b), with x (B, I), W (O, I), b (O,): arrays as `arrays` makes them."""
+    return product(x, W, b, code)
+
+
 @kernel
+def _few_rows_vjp(
+    x: Array,  # (B, I)
+    W: Array,  # (O, I)
+    y: Array,  # (B, O): f(x Wᵀ + b)
+    dy: Array,  # (B, O)
+    code: int,
+    dx: Array,  # (B, I)
+    dW: Array,  # (O, I)
+    db: Array,  # (O,)
+) -> None:
+    da = np.empty_like(dy)
+    db[:] = 0
+    dx[:] = 0
+    for i in range(x.shape[0]):
+        _chain_row(da[i], y[i], dy[i], code)
+        _add_row(db, da[i])
+        add_product(dx[i], da[i], W)
+    for n in range(W.shape[0]):
+        dW[n] = 0
+        for i in range(x.shape[0]):
+            add_scaled(dW[n], da[i, n], x[i])
+
+
+@kernel
+def _errors(
+    y: Array,  # (B, O): f(x Wᵀ + b)
+    dy: Array,  # (B, O)
+    code: int,
+    da: Array,  # (B, O), or nothing where f is the identity
+    da_T: Array,  # (O, B)
+    db: Array,  # (O,), zeros
+    first: int,
+    last: int,
+) -> None:
+    B = dy.shape[0]
+    part = np.zeros(last - first, dy.dtype)
+    for start in range(0, B, SUM_ROWS):
+        end = min(start + SUM_ROWS, B)
+        part[:] = 0
+        for i in range(start, end):
+            if code == IDENTITY:
+                _add_row(part, dy[i, first:last])
+            else:
+                _chain_row(da[i, first:last], y[i, first:last], dy[i, first:last], code)
+                _add_row(part, da[i, first:last])
+        _add_row(db[first:last], part)
+        errors = dy if code == IDENTITY else da
+        transpose(errors[start:end, first:last], da_T[first:last, start:end])
+
+
 def layer_vjp(
     x: Array,  # (B, I)
     W: Array,  # (O, I)
@@ -54,22 +272,20 @@ def layer_vjp(
     code: int,
 ) -> tuple[Array, Array, Array]:
     """(dx, dW, db) of a layer with the output y."""
-    dx = np.zeros_like(x)
-    dW = np.zeros_like(W)
-    db = np.zeros(W.shape[0], x.dtype)
-    da = np.empty(W.shape[0], x.dtype)
-    for i in range(x.shape[0]):
-        for n in range(W.shape[0]):
-            da[n] = chain(y[i, n], dy[i, n], code)
-            db[n] += da[n]
-        add_product(dx[i], da, W)
-        add_outer(dW, da, x[i])
-    return dx, dW, db
+    x, W, y, dy = (np.ascontiguousarray(array) for array in (x, W, y, dy))
+    B, O = len(x), len(W)
+    if B < MANY:
+        dx, dW, db = np.empty_like(x), np.empty_like(W), np.empty(O, x.dtype)
+        _few_rows_vjp(x, W, y, dy, code, dx, dW, db)
+        return dx, dW, db
+    da = dy if code == IDENTITY else np.empty_like(dy)
+    da_T, db = np.empty((O, B), x.dtype), np.zeros(O, x.dtype)
 
+    def part(index: int, count: int) -> None:
+        _errors(y, dy, code, da, da_T, db, *threads.share(O, index, count, 16))
 
-def layer(x: Array, W: Array, b: Array, code: int) -> Array:
-    """f(x Wᵀ + b), with x (B, I), W (O, I), b (O,): arrays as `arrays` makes them."""
-    return _layer(x, transposed(W), b, code)
+    threads.together(threads.useful(16.0 * B * O), part)
+    return product(da, W, transposed=False), product(da_T, x, transposed=False), db
 
 
 def named(**gradients: tuple[Array, Any]) -> dict[str, Array]:

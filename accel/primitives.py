@@ -1,50 +1,90 @@
 """The functions that every other topic is made of, and their derivatives, as kernels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from nnspec.accel import threads, vector_math
 from nnspec.accel.arrays import Array, arrays, floating, plain
-from nnspec.accel.dense import layer, layer_vjp
-from nnspec.accel.jit import kernel
-from nnspec.accel.scalar import (
-    CODES,
-    IDENTITY,
-    ONE,
-    RELU,
-    SIGMOID,
-    SOFTPLUS,
-    TANH,
-    ZERO,
-    activate,
-    chain_x,
-)
+from nnspec.accel.dense import SUM_ROWS, layer, layer_vjp
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.reductions import dot, largest, squares_less, total, total_less
+from nnspec.accel.scalar import CODES, IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, chain_x
+from nnspec.accel.scalar import relu as rectified
+from nnspec.accel.scalar import softplus as soft
+from nnspec.accel.softmaxes import add_row, along, along_vjp, exp_minus, softmax_row
+from nnspec.accel.vector_math import log
+
+# what an element costs, in multiply-adds as `threads.useful` counts them
+ELEMENT = 32.0
+
+
+@helper
+def _map_row(y: Array, x: Array, code: int) -> None:
+    if code == TANH:
+        for k in range(x.size):
+            y[k] = vector_math.tanh(x[k])
+    elif code == SIGMOID:
+        for k in range(x.size):
+            y[k] = vector_math.sigmoid(x[k])
+    elif code == RELU:
+        for k in range(x.size):
+            y[k] = rectified(x[k])
+    else:
+        for k in range(x.size):
+            y[k] = soft(x[k])
+
+
+@helper
+def _map_row_vjp(dx: Array, x: Array, dy: Array, code: int) -> None:
+    if code == TANH:
+        for k in range(x.size):
+            dx[k] = chain_x(x[k], dy[k], TANH)
+    elif code == SIGMOID:
+        for k in range(x.size):
+            dx[k] = chain_x(x[k], dy[k], SIGMOID)
+    elif code == RELU:
+        for k in range(x.size):
+            dx[k] = chain_x(x[k], dy[k], RELU)
+    else:
+        for k in range(x.size):
+            dx[k] = chain_x(x[k], dy[k], SOFTPLUS)
 
 
 @kernel
-def _elementwise(x: Array, code: int) -> Array:
-    y = np.empty_like(x)
-    for i in range(x.size):
-        y[i] = activate(x[i], code)
-    return y
+def _elementwise(x: Array, y: Array, code: int, first: int, last: int) -> None:
+    _map_row(y[first:last], x[first:last], code)
 
 
 @kernel
-def _elementwise_vjp(x: Array, dy: Array, code: int) -> Array:
-    dx = np.empty_like(x)
-    for i in range(x.size):
-        dx[i] = chain_x(x[i], dy[i], code)
-    return dx
+def _elementwise_vjp(x: Array, dy: Array, dx: Array, code: int, first: int, last: int) -> None:
+    _map_row_vjp(dx[first:last], x[first:last], dy[first:last], code)
+
+
+def _in_threads(size: int, work: Callable[[int, int], Any]) -> None:
+    """work(first, last) for the parts of so many elements."""
+    count = threads.useful(ELEMENT * size)
+    if count == 1:
+        work(0, size)
+    else:
+        threads.together(count, lambda i, n: work(*threads.share(size, i, n, 16)))
 
 
 def _map(x: Array, code: int) -> Array:
     x, _ = floating(x)
-    return _elementwise(x.reshape(-1), code).reshape(x.shape)
+    y = np.empty_like(x)
+    x_1, y_1 = x.reshape(-1), y.reshape(-1)
+    _in_threads(x.size, lambda *part: _elementwise(x_1, y_1, code, *part))
+    return y
 
 
 def _map_vjp(x: Array, dy: Array, code: int) -> dict[str, Array]:
     x, dy = floating(x, dy)
-    return {"dx": _elementwise_vjp(x.reshape(-1), dy.reshape(-1), code).reshape(x.shape)}
+    dx = np.empty_like(x)
+    x_1, dy_1, dx_1 = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    _in_threads(x.size, lambda *part: _elementwise_vjp(x_1, dy_1, dx_1, code, *part))
+    return {"dx": dx}
 
 
 def sigmoid(x: Array) -> Array:
@@ -87,113 +127,17 @@ def relu_vjp(x: Array, dy: Array) -> dict[str, Array]:
     return _map_vjp(x, dy, RELU)
 
 
-@kernel
-def _softmax(x: Array) -> Array:  # (R, N), each row on its own
-    R, N = x.shape
-    y = np.empty_like(x)
-    for i in range(R):
-        largest = x[i, 0]
-        for j in range(1, N):
-            if x[i, j] > largest:
-                largest = x[i, j]
-        # in parts of 128, whose error grows with 128 + N / 128 and not with N
-        total = x.dtype.type(ZERO)
-        for start in range(0, N, 128):
-            part = x.dtype.type(ZERO)
-            for j in range(start, min(start + 128, N)):
-                y[i, j] = np.exp(x[i, j] - largest)
-                part += y[i, j]
-            total += part
-        for j in range(N):
-            y[i, j] /= total
-    return y
-
-
-@kernel
-def _softmax_vjp(y: Array, dy: Array) -> Array:  # (R, N), (R, N)
-    R, N = y.shape
-    dx = np.empty_like(y)
-    for i in range(R):
-        total = y.dtype.type(ZERO)
-        for start in range(0, N, 128):
-            part = y.dtype.type(ZERO)
-            for j in range(start, min(start + 128, N)):
-                part += dy[i, j] * y[i, j]
-            total += part
-        for j in range(N):
-            dx[i, j] = y[i, j] * (dy[i, j] - total)
-    return dx
-
-
-def _rows(x: Array, axis: int) -> Array:
-    """x as rows along an axis: (R, N)."""
-    if x.ndim == 0:
-        return x.reshape(1, 1)
-    rows = np.ascontiguousarray(np.moveaxis(x, axis, -1))
-    if rows.shape[-1] == 0:
-        raise ValueError("softmax of no elements: the axis has size 0")
-    return rows.reshape(-1, rows.shape[-1])
-
-
-def _from_rows(rows: Array, like: Array, axis: int) -> Array:
-    """The inverse of `_rows`, for an array of the shape of `like`."""
-    if like.ndim == 0:
-        return rows.reshape(())
-    moved = np.moveaxis(like, axis, -1).shape
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), -1, axis))
-
-
 def softmax(x: Array, *, axis: int = -1) -> Array:
     """softmax(x)_i = e^{x_i} / sum_k e^{x_k} along one axis.
 
     A row with a NaN or a +inf, or of -inf alone, is NaN; other rows are not touched.
     """
-    x, _ = floating(x)
-    return _from_rows(_softmax(_rows(x, axis)), x, axis)
+    return along(floating(x)[0], axis, logarithm=False)
 
 
 def softmax_vjp(x: Array, dy: Array, *, axis: int = -1) -> dict[str, Array]:
     """dx_i = y_i (dy_i - sum_k dy_k y_k)."""
-    x, dy = floating(x, dy)
-    return {"dx": _from_rows(_softmax_vjp(_softmax(_rows(x, axis)), _rows(dy, axis)), x, axis)}
-
-
-@kernel
-def _log_softmax(x: Array) -> Array:  # (R, N), each row on its own
-    R, N = x.shape
-    y = np.empty_like(x)
-    for i in range(R):
-        largest = x[i, 0]
-        for j in range(1, N):
-            if x[i, j] > largest:
-                largest = x[i, j]
-        total = x.dtype.type(ZERO)
-        for start in range(0, N, 128):
-            part = x.dtype.type(ZERO)
-            for j in range(start, min(start + 128, N)):
-                y[i, j] = x[i, j] - largest
-                part += np.exp(y[i, j])
-            total += part
-        log_total = np.log(total)
-        for j in range(N):
-            y[i, j] -= log_total
-    return y
-
-
-@kernel
-def _log_softmax_vjp(y: Array, dy: Array) -> Array:  # (R, N): softmax(x), (R, N)
-    R, N = y.shape
-    dx = np.empty_like(y)
-    for i in range(R):
-        total = y.dtype.type(ZERO)
-        for start in range(0, N, 128):
-            part = y.dtype.type(ZERO)
-            for j in range(start, min(start + 128, N)):
-                part += dy[i, j]
-            total += part
-        for j in range(N):
-            dx[i, j] = dy[i, j] - y[i, j] * total
-    return dx
+    return {"dx": along_vjp(*floating(x, dy), axis, logarithm=False)}
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
@@ -201,39 +145,49 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
 
     A row with a NaN or a +inf, or of -inf alone, is NaN; other rows are not touched.
     """
-    x, _ = floating(x)
-    return _from_rows(_log_softmax(_rows(x, axis)), x, axis)
+    return along(floating(x)[0], axis, logarithm=True)
 
 
 def log_softmax_vjp(x: Array, dy: Array, *, axis: int = -1) -> dict[str, Array]:
     """dx_i = dy_i - softmax(x)_i sum_k dy_k."""
-    x, dy = floating(x, dy)
-    return {"dx": _from_rows(_log_softmax_vjp(_softmax(_rows(x, axis)), _rows(dy, axis)), x, axis)}
+    return {"dx": along_vjp(*floating(x, dy), axis, logarithm=True)}
 
 
 @kernel
-def _minus_picked(y: Array, targets: Array) -> Array:  # (B, K), (B,): (1,)
-    loss = np.zeros(1, y.dtype)
-    total = y.dtype.type(ZERO)
-    for start in range(0, y.shape[0], 128):
-        part = y.dtype.type(ZERO)
-        for i in range(start, min(start + 128, y.shape[0])):
-            part -= y[i, targets[i]]
-        total += part
-    if y.shape[0] > 0:
-        loss[0] = total / y.dtype.type(y.shape[0])
-    return loss
+def _surprises(
+    x: Array,  # (B, K)
+    targets: Array,  # (B,)
+    y: Array,  # (B,): minus the logarithms of the targets' probabilities
+    first: int,
+    last: int,
+) -> None:
+    e = np.empty(x.shape[1], x.dtype)
+    for i in range(first, last):
+        shift = largest(x[i])
+        exp_minus(e, x[i], shift)
+        y[i] = log(total(e)) - (x[i, targets[i]] - shift)
 
 
 @kernel
-def _cross_entropy_vjp(p: Array, targets: Array, dloss: Array) -> Array:  # (B, K), (B,), (1,)
-    B, K = p.shape
-    dlogits = np.empty_like(p)
-    for i in range(B):
-        share = dloss[0] / p.dtype.type(B)
-        for k in range(K):
-            dlogits[i, k] = (p[i, k] - ONE if k == targets[i] else p[i, k]) * share
-    return dlogits
+def _cross_entropy_vjp(
+    x: Array,  # (B, K)
+    targets: Array,  # (B,)
+    dloss: Array,  # (1,)
+    dx: Array,  # (B, K)
+    first: int,
+    last: int,
+) -> None:
+    share = dloss[0] / x.dtype.type(x.shape[0])
+    for i in range(first, last):
+        softmax_row(dx[i], x[i])
+        dx[i, targets[i]] -= ONE
+        _scale(dx[i], share)
+
+
+@helper
+def _scale(y: Array, factor: Any) -> None:
+    for k in range(y.size):
+        y[k] *= factor
 
 
 def _indices(index: Any, shape: str, size: int) -> Array:
@@ -257,14 +211,28 @@ def cross_entropy(
 ) -> Array:
     """loss = -1/B sum_i log softmax(logits_i)[targets_i], a scalar; 0 where B is 0."""
     logits, targets = _classified(logits, targets)
-    return _minus_picked(_log_softmax(logits), targets).reshape(())
+    y = np.empty(len(logits), logits.dtype)
+    _in_rows(logits, lambda *part: _surprises(logits, targets, y, *part))
+    # pairwise in NumPy
+    return np.asarray(y.sum() / y.dtype.type(max(len(y), 1)))
 
 
 def cross_entropy_vjp(logits: Array, targets: Array, dloss: Array) -> dict[str, Array]:
     """dlogits = dloss (softmax(logits) - onehot(targets)) / B."""
     logits, targets = _classified(logits, targets)
     _, dloss = arrays(logits=(logits, "B K"), dloss=(dloss, ""))
-    return {"dlogits": _cross_entropy_vjp(_softmax(logits), targets, dloss.reshape(1))}
+    share, d = dloss.reshape(1), np.empty_like(logits)
+    _in_rows(logits, lambda *part: _cross_entropy_vjp(logits, targets, share, d, *part))
+    return {"dlogits": d}
+
+
+def _in_rows(x: Array, work: Callable[[int, int], Any]) -> None:
+    """work(first, last) for the parts of the rows of x, which each thread has some of."""
+    count = threads.useful(ELEMENT * x.size)
+    if count == 1:
+        work(0, len(x))
+    else:
+        threads.together(count, lambda i, n: work(*threads.share(len(x), i, n)))
 
 
 def _classified(logits: Array, targets: Array) -> tuple[Array, Array]:
@@ -276,77 +244,92 @@ def _classified(logits: Array, targets: Array) -> tuple[Array, Array]:
     return logits, targets
 
 
+@helper
+def _moments(x: Array, eps: float) -> tuple[Any, Any, Any]:
+    """The mean, what it has lost in rounding, and the root of variance + eps."""
+    D = x.dtype.type(x.size)
+    # by way of the first number, so that it is exact in a constant row
+    mean = x[0] + total_less(x, x[0]) / D
+    # much, where the row lies far off
+    rest = total_less(x, mean) / D
+    return mean, rest, np.sqrt((squares_less(x, mean) / D - rest * rest) + x.dtype.type(eps))
+
+
+@helper
+def _normal(x_hat: Array, x: Array, mean: Any, rest: Any, root: Any) -> None:
+    # divided: a product with 1 / root would round twice
+    for d in range(x.size):
+        x_hat[d] = ((x[d] - mean) - rest) / root
+
+
+@helper
+def _scale_and_shift(y: Array, gamma: Array, beta: Array) -> None:
+    for d in range(y.size):
+        y[d] = gamma[d] * y[d] + beta[d]
+
+
 @kernel
-def _layer_norm(x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(y, x_hat, 1 / root) of the rows x (R, D)."""
-    R, D = x.shape
-    y = np.empty_like(x)
-    x_hat = np.empty_like(x)
-    scale = np.empty(R, x.dtype)
-    for i in range(R):
-        # the mean by way of the first number, so that it is exact in a constant row
-        first = x[i, 0]
-        total = x.dtype.type(ZERO)
-        for start in range(0, D, 128):
-            part = x.dtype.type(ZERO)
-            for d in range(start, min(start + 128, D)):
-                part += x[i, d] - first
-            total += part
-        mean = first + total / x.dtype.type(D)
-        # what the rounded mean has left of the deviations: much, where the row lies far off
-        total = x.dtype.type(ZERO)
-        for start in range(0, D, 128):
-            part = x.dtype.type(ZERO)
-            for d in range(start, min(start + 128, D)):
-                x_hat[i, d] = x[i, d] - mean
-                part += x_hat[i, d]
-            total += part
-        rest = total / x.dtype.type(D)
-        total = x.dtype.type(ZERO)
-        for start in range(0, D, 128):
-            part = x.dtype.type(ZERO)
-            for d in range(start, min(start + 128, D)):
-                x_hat[i, d] -= rest
-                part += x_hat[i, d] * x_hat[i, d]
-            total += part
-        root = np.sqrt(total / x.dtype.type(D) + x.dtype.type(eps))
-        scale[i] = ONE / root
-        for d in range(D):
-            x_hat[i, d] /= root  # a product with scale would round twice
-            y[i, d] = gamma[d] * x_hat[i, d] + beta[d]
-    return y, x_hat, scale
+def _layer_norm(
+    x: Array,  # (R, D)
+    gamma: Array,  # (D,)
+    beta: Array,  # (D,)
+    eps: float,
+    y: Array,  # (R, D)
+    first: int,
+    last: int,
+) -> None:
+    for i in range(first, last):
+        mean, rest, root = _moments(x[i], eps)
+        _normal(y[i], x[i], mean, rest, root)
+        _scale_and_shift(y[i], gamma, beta)
+
+
+@helper
+def _products(y: Array, a: Array, b: Array) -> None:
+    for d in range(y.size):
+        y[d] = a[d] * b[d]
+
+
+@helper
+def _through(dx: Array, x_hat: Array, scale: Any, mean: Any, slope: Any) -> None:
+    for d in range(dx.size):
+        dx[d] = scale * ((dx[d] - mean) - x_hat[d] * slope)
+
+
+@helper
+def _add_both(dgamma: Array, dbeta: Array, dy: Array, x_hat: Array) -> None:
+    for d in range(dy.size):
+        dgamma[d] += dy[d] * x_hat[d]
+    add_row(dbeta, dy)
 
 
 @kernel
 def _layer_norm_vjp(
-    x_hat: Array,  # (R, D)
-    scale: Array,  # (R,)
+    x: Array,  # (R, D)
     gamma: Array,  # (D,)
+    eps: float,
     dy: Array,  # (R, D)
-) -> tuple[Array, Array, Array]:
-    R, D = x_hat.shape
-    dx = np.empty_like(x_hat)
-    dgamma = np.zeros_like(gamma)
-    dbeta = np.zeros_like(gamma)
-    for i in range(R):
-        total = x_hat.dtype.type(ZERO)
-        total_hat = x_hat.dtype.type(ZERO)
-        for start in range(0, D, 128):
-            part = x_hat.dtype.type(ZERO)
-            part_hat = x_hat.dtype.type(ZERO)
-            for d in range(start, min(start + 128, D)):
-                dx[i, d] = dy[i, d] * gamma[d]
-                part += dx[i, d]
-                part_hat += dx[i, d] * x_hat[i, d]
-            total += part
-            total_hat += part_hat
-        mean = total / x_hat.dtype.type(D)
-        slope = total_hat / x_hat.dtype.type(D)
-        for d in range(D):
-            dx[i, d] = scale[i] * ((dx[i, d] - mean) - x_hat[i, d] * slope)
-            dgamma[d] += dy[i, d] * x_hat[i, d]
-            dbeta[d] += dy[i, d]
-    return dx, dgamma, dbeta
+    dx: Array,  # (R, D)
+    dgamma: Array,  # (threads, D), zeros
+    dbeta: Array,  # (threads, D), zeros
+    first: int,
+    last: int,
+    index: int,
+) -> None:
+    D = x.dtype.type(gamma.size)
+    x_hat, part, part_hat = np.empty_like(gamma), np.empty_like(gamma), np.empty_like(gamma)
+    for start in range(first, last, SUM_ROWS):
+        part[:] = 0
+        part_hat[:] = 0
+        for i in range(start, min(start + SUM_ROWS, last)):
+            mean, rest, root = _moments(x[i], eps)
+            _normal(x_hat, x[i], mean, rest, root)
+            _products(dx[i], dy[i], gamma)
+            error, slope = total(dx[i]) / D, dot(dx[i], x_hat) / D
+            _through(dx[i], x_hat, ONE / root, error, slope)
+            _add_both(part_hat, part, dy[i], x_hat)
+        add_row(dgamma[index], part_hat)
+        add_row(dbeta[index], part)
 
 
 def layer_norm(
@@ -359,7 +342,9 @@ def layer_norm(
     """y = gamma (x - mean) / sqrt(var + eps) + beta, over the last axis, var biased."""
     x = np.asarray(x)
     rows, gamma, beta = arrays(x=(_flat(x, gamma), "R D"), gamma=(gamma, "D"), beta=(beta, "D"))
-    return _layer_norm(rows, gamma, beta, eps)[0].reshape(x.shape)
+    y = np.empty_like(rows)
+    _in_rows(rows, lambda *part: _layer_norm(rows, gamma, beta, eps, y, *part))
+    return y.reshape(x.shape)
 
 
 def layer_norm_vjp(
@@ -375,9 +360,16 @@ def layer_norm_vjp(
         beta=(beta, "D"),
         dy=(_flat(dy, gamma), "R D"),
     )
-    _, x_hat, scale = _layer_norm(rows, gamma, beta, eps)
-    dx, dgamma, dbeta = _layer_norm_vjp(x_hat, scale, gamma, d_rows)
-    return {"dx": dx.reshape(x.shape), "dgamma": dgamma, "dbeta": dbeta}
+    dx = np.empty_like(rows)
+    count = threads.useful(ELEMENT * rows.size)
+    dgamma, dbeta = (np.zeros((count, gamma.size), gamma.dtype) for _ in range(2))
+
+    def part(index: int, count: int) -> None:
+        some = threads.share(len(rows), index, count)
+        _layer_norm_vjp(rows, gamma, eps, d_rows, dx, dgamma, dbeta, *some, index)
+
+    threads.together(count, part)
+    return {"dx": dx.reshape(x.shape), "dgamma": dgamma.sum(axis=0), "dbeta": dbeta.sum(axis=0)}
 
 
 def _flat(x: Array, gamma: Array) -> Array:

@@ -1,7 +1,6 @@
-"""The transformer as kernels: no scores are stored beyond one query's row.
+"""The transformer as kernels: attention is `tiled`'s, the products of its layers are `dense`'s.
 
-Layers keep on a tape what their VJP needs. See has (mask, lengths, causal): which key each query
-sees.
+Layers keep on a tape what their VJP needs.
 """
 
 from collections.abc import Callable
@@ -11,47 +10,19 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, plain, whole_or
 from nnspec.accel.dense import layer, layer_vjp
-from nnspec.accel.jit import contracted, helper, kernel
+from nnspec.accel.jit import contracted, kernel
 from nnspec.accel.primitives import layer_norm, layer_norm_vjp
-from nnspec.accel.scalar import IDENTITY, RELU, ZERO
+from nnspec.accel.scalar import IDENTITY, RELU
+from nnspec.accel.tiled import See, attention, attention_vjp, weights, weights_vjp
 
 Gradients = dict[str, Array]
 Parameters = dict[str, Array]
-See = tuple[Array, Array, bool]
 Forward = Callable[[Array], tuple[Array, Any]]
 Backward = Callable[[Any, Array], Gradients]
 
+NO_MASK = np.ones((1, 1, 1, 1), np.bool_)
+
 ATTENTION = ("W_q", "W_k", "W_v", "W_o", "b_q", "b_k", "b_v", "b_o")
-
-
-@helper
-def _mark(
-    seen: Array,  # (S,), written to
-    mask: Array,  # (B, N, L, S), each size or 1
-    place: tuple[int, int, int],
-    L: int,
-    length: int,
-    causal: bool,
-) -> bool:
-    """Which keys a query sees; whether it sees any."""
-    b = place[0] if mask.shape[0] > 1 else 0
-    n = place[1] if mask.shape[1] > 1 else 0
-    i = place[2] if mask.shape[2] > 1 else 0
-    S = seen.shape[0]
-    last = min(length, place[2] + S - L + 1) if causal else length
-    some = False
-    for j in range(S):
-        seen[j] = j < last and mask[b, n, i, j if mask.shape[3] > 1 else 0]
-        some = some or seen[j]
-    return some
-
-
-@contracted
-def _dot(x: Array, y: Array) -> Any:
-    total = x.dtype.type(ZERO)
-    for c in range(x.shape[0]):
-        total += x[c] * y[c]
-    return total
 
 
 @contracted
@@ -61,156 +32,18 @@ def _add(y: Array, a: Any, x: Array) -> None:
         y[c] += a * x[c]
 
 
-@helper
-def _row(p: Array, q: Array, k: Array, seen: Array, root: Any) -> None:
-    """One query's weights, p (S,): its softmax over the keys that it sees, at least one."""
-    S = k.shape[0]
-    largest = p.dtype.type(-np.inf)
-    for j in range(S):
-        if seen[j]:
-            p[j] = _dot(q, k[j]) / root
-            if p[j] > largest:
-                largest = p[j]
-    total = p.dtype.type(ZERO)
-    for start in range(0, S, 128):
-        part = p.dtype.type(ZERO)
-        for j in range(start, min(start + 128, S)):
-            p[j] = np.exp(p[j] - largest) if seen[j] else p.dtype.type(ZERO)
-            part += p[j]
-        total += part
-    for j in range(S):
-        if seen[j]:
-            p[j] /= total
-
-
-@kernel
-def _weights(
-    q: Array,  # (B, N, L, K)
-    k: Array,  # (B, N, S, K)
-    root: Any,
-    mask: Array,
-    lengths: Array,
-    causal: bool,
-) -> Array:
-    B, N, L, _ = q.shape
-    p = np.zeros((B, N, L, k.shape[2]), q.dtype)
-    seen = np.empty(k.shape[2], np.bool_)
-    for b in range(B):
-        for n in range(N):
-            for i in range(L):
-                if _mark(seen, mask, (b, n, i), L, lengths[b], causal):
-                    _row(p[b, n, i], q[b, n, i], k[b, n], seen, root)
-    return p
-
-
-@kernel
-def _weights_vjp(
-    q: Array,
-    k: Array,
-    p: Array,  # (B, N, L, S)
-    dp: Array,  # (B, N, L, S)
-    root: Any,
-    mask: Array,
-    lengths: Array,
-    causal: bool,
-) -> tuple[Array, Array]:
-    B, N, L, S = p.shape
-    dq = np.zeros_like(q)
-    dk = np.zeros_like(k)
-    seen = np.empty(S, np.bool_)
-    for b in range(B):
-        for n in range(N):
-            for i in range(L):
-                _mark(seen, mask, (b, n, i), L, lengths[b], causal)
-                mean = p.dtype.type(ZERO)
-                for j in range(S):
-                    if seen[j]:
-                        mean += p[b, n, i, j] * dp[b, n, i, j]
-                for j in range(S):
-                    if seen[j]:
-                        ds = p[b, n, i, j] * (dp[b, n, i, j] - mean) / root
-                        _add(dq[b, n, i], ds, k[b, n, j])
-                        _add(dk[b, n, j], ds, q[b, n, i])
-    return dq, dk
-
-
-@kernel
-def _attention(
-    q: Array,  # (B, N, L, K)
-    k: Array,  # (B, N, S, K)
-    v: Array,  # (B, N, S, J)
-    root: Any,
-    mask: Array,
-    lengths: Array,
-    causal: bool,
-) -> Array:
-    B, N, L, _ = q.shape
-    S, J = v.shape[2:]
-    y = np.zeros((B, N, L, J), q.dtype)
-    p = np.empty(S, q.dtype)
-    seen = np.empty(S, np.bool_)
-    for b in range(B):
-        for n in range(N):
-            for i in range(L):
-                if _mark(seen, mask, (b, n, i), L, lengths[b], causal):
-                    _row(p, q[b, n, i], k[b, n], seen, root)
-                    for j in range(S):
-                        if seen[j]:
-                            _add(y[b, n, i], p[j], v[b, n, j])
-    return y
-
-
-@kernel
-def _attention_vjp(
-    q: Array,
-    k: Array,
-    v: Array,
-    dy: Array,  # (B, N, L, J)
-    root: Any,
-    mask: Array,
-    lengths: Array,
-    causal: bool,
-) -> tuple[Array, Array, Array]:
-    B, N, L, _ = q.shape
-    S = k.shape[2]
-    dq = np.zeros_like(q)
-    dk = np.zeros_like(k)
-    dv = np.zeros_like(v)
-    p = np.empty(S, q.dtype)
-    dp = np.empty(S, q.dtype)
-    seen = np.empty(S, np.bool_)
-    for b in range(B):
-        for n in range(N):
-            for i in range(L):
-                if not _mark(seen, mask, (b, n, i), L, lengths[b], causal):
-                    continue
-                _row(p, q[b, n, i], k[b, n], seen, root)
-                mean = p.dtype.type(ZERO)
-                for j in range(S):
-                    if seen[j]:
-                        dp[j] = _dot(dy[b, n, i], v[b, n, j])
-                        mean += p[j] * dp[j]
-                        _add(dv[b, n, j], p[j], dy[b, n, i])
-                for j in range(S):
-                    if seen[j]:
-                        ds = p[j] * (dp[j] - mean) / root
-                        _add(dq[b, n, i], ds, k[b, n, j])
-                        _add(dk[b, n, j], ds, q[b, n, i])
-    return dq, dk, dv
-
-
 def _see(mask: Any, lengths: Any, causal: bool, sizes: tuple[int, int, int, int]) -> See:
     """The mask with four axes, each of full size or 1, and a length for each example."""
     lengths = whole_or(lengths, sizes[3], sizes[0])
     if mask is None:
-        return np.ones((1, 1, 1, 1), np.bool_), lengths, bool(causal)
+        return See(NO_MASK, False, lengths, bool(causal))
     mask = np.asarray(mask)
     if mask.dtype != np.bool_:
         raise TypeError(f"mask is of bool, True keeps; not of {mask.dtype}")
     four = (1,) * (4 - mask.ndim) + mask.shape
     if mask.ndim > 4 or any(m not in (1, size) for m, size in zip(four, sizes, strict=True)):
         raise ValueError(f"mask has shape {mask.shape}, which does not broadcast to {sizes}")
-    return plain(mask.reshape(four)), lengths, bool(causal)
+    return See(plain(mask.reshape(four)), True, lengths, bool(causal))
 
 
 def _root(q: Array) -> Any:
@@ -276,7 +109,7 @@ def attention_weights(
     """softmax(q kᵀ / √K) over the keys that each query sees, (B, N, L, S)."""
     q, k = arrays(q=(q, "B N L K"), k=(k, "B N S K"))
     see = _see(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
-    return _weights(q, k, _root(q), *see)
+    return weights(q, k, see)
 
 
 def attention_weights_vjp(
@@ -291,7 +124,7 @@ def attention_weights_vjp(
     """ds = p (dp - sum_j dp p), dq = ds k / √K, dk = dsᵀ q / √K."""
     q, k, dp = arrays(q=(q, "B N L K"), k=(k, "B N S K"), dp=(dp, "B N L S"))
     see = _see(mask, lengths, causal, dp.shape)
-    dq, dk = _weights_vjp(q, k, _weights(q, k, _root(q), *see), dp, _root(q), *see)
+    dq, dk = weights_vjp(q, k, dp, see)
     return {"dq": dq, "dk": dk}
 
 
@@ -306,7 +139,7 @@ def scaled_dot_product_attention(
 ) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J); 0 for a query that sees nothing."""
     q, k, v = arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"))
-    return _attention(q, k, v, _root(q), *_see(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
+    return attention(q, k, v, _see(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
 
 
 def scaled_dot_product_attention_vjp(
@@ -319,10 +152,10 @@ def scaled_dot_product_attention_vjp(
     lengths: Array | None = None,
     causal: bool = False,
 ) -> Gradients:
-    """The weights are computed again, row by row."""
+    """The weights are computed again, a block of queries at a time."""
     q, k, v, dy = arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"), dy=(dy, "B N L J"))
     see = _see(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
-    dq, dk, dv = _attention_vjp(q, k, v, dy, _root(q), *see)
+    dq, dk, dv = attention_vjp(q, k, v, dy, see)
     return {"dq": dq, "dk": dk, "dv": dv}
 
 
@@ -363,7 +196,7 @@ def _heads(q: Array, k: Array, v: Array, w: Parameters, see: See, heads: int) ->
     q_n = _split(_project(q, w["W_q"], w["b_q"]), heads)
     k_n = _split(_project(k, w["W_k"], w["b_k"]), heads)
     v_n = _split(_project(v, w["W_v"], w["b_v"]), heads)
-    head = _merge(_attention(q_n, k_n, v_n, _root(q_n), *see))
+    head = _merge(attention(q_n, k_n, v_n, see))
     return _project(head, w["W_o"], w["b_o"]), (q, k, v, q_n, k_n, v_n, head)
 
 
@@ -371,7 +204,7 @@ def _heads_vjp(tape: Any, w: Parameters, see: See, heads: int, dy: Array) -> Gra
     q, k, v, q_n, k_n, v_n, head = tape
     d: Gradients = {}
     dhead, d["dW_o"], d["db_o"] = _project_vjp(head, w["W_o"], dy, dy)
-    d_n = _attention_vjp(q_n, k_n, v_n, _split(dhead, heads), _root(q_n), *see)
+    d_n = attention_vjp(q_n, k_n, v_n, _split(dhead, heads), see)
     seen = _seen_by_any(see, (*q_n.shape[:3], k.shape[1]))
     # a key that no query sees may be NaN, and its product with 0 too
     k, v = np.where(seen, k, k.dtype.type(0)), np.where(seen, v, v.dtype.type(0))
@@ -383,14 +216,13 @@ def _heads_vjp(tape: Any, w: Parameters, see: See, heads: int, dy: Array) -> Gra
 
 def _seen_by_any(see: See, sizes: tuple[int, int, int, int]) -> Array:
     """Which keys any query of any head sees, (B, S, 1)."""
-    mask, lengths, causal = see
     B, _, L, S = sizes
-    seen = np.broadcast_to(mask.any(axis=1), (B, mask.shape[2], S))
-    if causal:
+    seen = np.broadcast_to(see.mask.any(axis=1), (B, see.mask.shape[2], S))
+    if see.causal:
         seen = seen & (np.arange(S) <= np.arange(L)[:, None] + (S - L))
     elif L == 0:
         seen = seen[:, :0]
-    within: Array = seen.any(axis=1) & (np.arange(S) < lengths[:, None])
+    within: Array = seen.any(axis=1) & (np.arange(S) < see.lengths[:, None])
     return within[..., None]
 
 
@@ -595,7 +427,7 @@ def _within(lengths: Array, L: int) -> Array:
 
 def _encode(x: Array, w: Parameters, see: See, heads: int, norm: str) -> tuple[Array, Any]:
     """An encoder layer, and its tape; 0 beyond the lengths, and nothing there is used."""
-    within = _within(see[1], x.shape[1])
+    within = _within(see.lengths, x.shape[1])
     attend, _ = _attend("self", w, None, see, heads)
     a, tape_1 = _add_norm(np.where(within, x, x.dtype.type(0)), attend, w, 1, norm)
     y, tape_2 = _add_norm(a, lambda u: _feed(u, w), w, 2, norm)
@@ -603,7 +435,7 @@ def _encode(x: Array, w: Parameters, see: See, heads: int, norm: str) -> tuple[A
 
 
 def _encode_vjp(tape: Any, w: Parameters, see: See, heads: int, norm: str, dy: Array) -> Gradients:
-    within = _within(see[1], dy.shape[1])
+    within = _within(see.lengths, dy.shape[1])
     _, attend_vjp = _attend("self", w, None, see, heads)
     zero = dy.dtype.type(0)
     dy = np.where(within, dy, zero)
@@ -616,7 +448,7 @@ def _decode(
     x: Array, memory: Array, w: Parameters, see: tuple[See, See], heads: int, norm: str
 ) -> tuple[Array, Any]:
     """A decoder layer, and its tape; 0 beyond the lengths, and nothing there is used."""
-    within = _within(see[0][1], x.shape[1])
+    within = _within(see[0].lengths, x.shape[1])
     attend, _ = _attend("self", w, None, see[0], heads)
     look, _ = _attend("cross", w, memory, see[1], heads)
     a, tape_1 = _add_norm(np.where(within, x, x.dtype.type(0)), attend, w, 1, norm)
@@ -628,7 +460,7 @@ def _decode(
 def _decode_vjp(
     tape: Any, w: Parameters, see: tuple[See, See], heads: int, norm: str, dy: Array
 ) -> Gradients:
-    within = _within(see[0][1], dy.shape[1])
+    within = _within(see[0].lengths, dy.shape[1])
     _, attend_vjp = _attend("self", w, None, see[0], heads)
     _, look_vjp = _attend("cross", w, tape[3], see[1], heads)
     zero = dy.dtype.type(0)
@@ -1100,7 +932,7 @@ def _through(
         raise ValueError(f"target has shape {target.shape}, source {source.shape}: other batches")
     see = _see(None, lengths[0], False, (len(x), heads, x.shape[1], x.shape[1]))
     both = _both(y, x, lengths[1], lengths[0], heads)
-    within = _within(both[0][1], y.shape[1])
+    within = _within(both[0].lengths, y.shape[1])
     y = np.where(within, y, y.dtype.type(0))
     encoder, decoder = [], []
     for n in range(N):

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, whole_or
-from nnspec.accel.attention import add_scaled, dot, soften
-from nnspec.accel.dense import layer, layer_vjp, named
+from nnspec.accel.dense import add_scaled, layer, layer_vjp, named
 from nnspec.accel.jit import kernel
 from nnspec.accel.primitives import (
     cross_entropy,
@@ -19,8 +18,10 @@ from nnspec.accel.primitives import (
     embedding_vjp,
     log_softmax,
 )
+from nnspec.accel.reductions import dot
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import IDENTITY, TANH, ZERO
+from nnspec.accel.softmaxes import softmax_row
 
 WEIGHTS = {
     "E_s": "V I",
@@ -42,18 +43,16 @@ WEIGHTS = {
 def _attention(h_d: Array, h_e: Array, lengths: Array) -> Array:  # (N, B, H), (T, B, H), (B,)
     N, B, _ = h_d.shape
     T = h_e.shape[0]
-    zero = h_d.dtype.type(ZERO)
     a = np.zeros((N, T, B), h_d.dtype)
-    row = np.empty(T, h_d.dtype)
-    valid = np.ones(T, np.bool_)
+    row, softened = np.empty(T, h_d.dtype), np.empty(T, h_d.dtype)
     for t in range(N):
         for i in range(B):
             L = lengths[i]
             for j in range(L):
-                row[j] = dot(h_e[j, i], h_d[t, i], zero)
-            soften(row[:L], valid[:L])
+                row[j] = dot(h_e[j, i], h_d[t, i])
+            softmax_row(softened[:L], row[:L])
             for j in range(L):
-                a[t, j, i] = row[j]
+                a[t, j, i] = softened[j]
     return a
 
 
@@ -91,13 +90,12 @@ def _context(a: Array, h_e: Array, lengths: Array) -> Array:  # to (N, B, H)
 
 @kernel
 def _context_vjp(a: Array, h_e: Array, lengths: Array, dc: Array) -> tuple[Array, Array]:
-    zero = a.dtype.type(ZERO)
     da = np.zeros_like(a)
     dh_e = np.zeros_like(h_e)
     for t in range(a.shape[0]):
         for i in range(h_e.shape[1]):
             for j in range(lengths[i]):
-                da[t, j, i] = dot(h_e[j, i], dc[t, i], zero)
+                da[t, j, i] = dot(h_e[j, i], dc[t, i])
                 add_scaled(dh_e[j, i], a[t, j, i], dc[t, i])
     return da, dh_e
 

@@ -21,6 +21,7 @@ ROUND_32, ROUND_64 = F(12582912.0), 6755399441055744.0
 LOG2_E_32, LOG2_E_64 = F(1.4426950408889634), 1.4426950408889634
 LN_2_HIGH_32, LN_2_LOW_32 = F(0.693359375), F(-2.12194440e-4)
 LN_2_HIGH_64, LN_2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
+ABOVE_32, ABOVE_64 = F(12582912.0 + 64), 6755399441055744.0 + 128
 # beyond these e^x is 0 or infinite
 LOWEST_32, HIGHEST_32 = F(-104.0), F(89.0)
 LOWEST_64, HIGHEST_64 = -746.0, 710.0
@@ -47,6 +48,16 @@ def _scaled(typingctx: Any, y: Any, m: Any) -> Any:
             bits = builder.shl(builder.add(power, integer(bias)), integer(shift))
             result = builder.fmul(result, builder.bitcast(bits, floating))
         return result
+
+    return y(y, m), emit
+
+
+def _raised(typingctx: Any, y: Any, m: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        floating, integer, shift, _, _ = _float_parts(y)
+        # of m's bits the low ones alone are left, which hold the power
+        power = builder.shl(builder.bitcast(args[1], integer), integer(shift))
+        return builder.bitcast(builder.add(builder.bitcast(args[0], integer), power), floating)
 
     return y(y, m), emit
 
@@ -84,6 +95,10 @@ if config.DISABLE_JIT:
         rounding = ROUND_32 if isinstance(m, np.float32) else ROUND_64
         return np.ldexp(y, 0 if np.isnan(m) else int(m - rounding))
 
+    def raised(y: Any, m: Any) -> Any:
+        """y 2^n, where m is n + ROUND, and both and the result are normal; anything for a NaN."""
+        return scaled(y, m)
+
     def significand(x: Any) -> Any:
         """x 2^-k in [√½, √2), x positive and normal."""
         return np.ldexp(x, -int(exponent(x)))
@@ -98,6 +113,7 @@ if config.DISABLE_JIT:
 
 else:
     scaled = intrinsic(_scaled)
+    raised = intrinsic(_raised)
     significand = intrinsic(_significand)
     exponent = intrinsic(_exponent)
 
@@ -144,6 +160,43 @@ def _exp_64(x: Any) -> Any:
     y = 1.0 + r
     lost += r - (y - 1.0)
     return scaled(y + (p * (r * r) + lost), m)
+
+
+@contracted
+def _exp_below_32(x: Any) -> Any:
+    y = x if not x < LOWEST_32 else LOWEST_32
+    # 2^64 too large, so that it is a normal number
+    m = y * LOG2_E_32 + ABOVE_32
+    n = m - ABOVE_32
+    r = (y - n * LN_2_HIGH_32) - n * LN_2_LOW_32
+    p = F(0.0013814540579915047)  # as in `_exp_32`
+    p = p * r + F(0.00836874544620514)
+    p = p * r + F(0.04166838899254799)
+    p = p * r + F(0.1666652113199234)
+    p = p * r + F(0.4999999403953552)
+    power = raised(F(1) + (p * (r * r) + r), m)
+    return power * F(2.0**-64) + r * F(0)  # for a NaN's sake
+
+
+@contracted
+def _exp_below_64(x: Any) -> Any:
+    y = x if not x < LOWEST_64 else LOWEST_64
+    m = y * LOG2_E_64 + ABOVE_64
+    n = m - ABOVE_64
+    r = (y - n * LN_2_HIGH_64) - n * LN_2_LOW_64
+    p = 2.0826584075768803e-09  # as in `_exp_64`
+    p = p * r + 2.511208439713127e-08
+    p = p * r + 2.755758227603023e-07
+    p = p * r + 2.7557234728193085e-06
+    p = p * r + 2.4801586925727836e-05
+    p = p * r + 0.00019841269896514674
+    p = p * r + 0.0013888888889116353
+    p = p * r + 0.008333333333316983
+    p = p * r + 0.041666666666666095
+    p = p * r + 0.16666666666666682
+    p = p * r + 0.5
+    power = raised(1.0 + (p * (r * r) + r), m)
+    return power * 2.0**-128 + r * 0.0
 
 
 @contracted
@@ -265,6 +318,11 @@ def exp(x: Any) -> Any:
     return _exp_32(x) if isinstance(x, np.float32) else _exp_64(x)
 
 
+def exp_below(x: Any) -> Any:
+    """e^x for x ≤ 0, in half the time."""
+    return _exp_below_32(x) if isinstance(x, np.float32) else _exp_below_64(x)
+
+
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent; never beyond ±1."""
     return _tanh_32(x) if isinstance(x, np.float32) else _tanh_64(x)
@@ -296,6 +354,7 @@ def _by_dtype(function: Any, narrow: Any, wide: Any) -> None:
 
 if not config.DISABLE_JIT:
     _by_dtype(exp, _exp_32, _exp_64)
+    _by_dtype(exp_below, _exp_below_32, _exp_below_64)
     _by_dtype(tanh, _tanh_32, _tanh_64)
     _by_dtype(sigmoid, _sigmoid_32, _sigmoid_64)
     _by_dtype(log, _log_32, _log_64)

@@ -103,6 +103,25 @@ def test_ends(name: str, dtype: Any) -> None:
     assert got.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_below(dtype: Any) -> None:
+    lowest = -104 if dtype == np.float32 else -746  # all results down to 0, the subnormal too
+    x = np.concatenate([np.linspace(lowest, 0, 100001), np.linspace(-2, 0, 100001)]).astype(dtype)
+    got, want = compiled("exp_below")(x), np.exp(x.astype(np.longdouble))
+    error = abs(got - want) / np.spacing(want.astype(dtype))
+    # where long double is no longer than double, the truth itself is half an ulp off
+    assert error.max() <= MOST_ULP
+    patterns = {
+        np.float32: (0x7FC00001, 0xFFC12345),
+        np.float64: (0x7FF8 << 48 | 1, 0xFFF8 << 48 | 5),
+    }
+    unsigned = np.uint32 if dtype == np.float32 else np.uint64
+    nans = np.array(patterns[dtype], unsigned).view(dtype)
+    assert np.isnan(compiled("exp_below")(nans)).all()  # whatever else such a NaN carries
+    ends = np.array([0.0, -0.0, -np.inf, -1e30], dtype)
+    np.testing.assert_array_equal(compiled("exp_below")(ends), [1, 1, 0, 0])
+
+
 INTERPRETED = """
 import numpy as np
 from nnspec.accel import vector_math
