@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.jit import helper
-from nnspec.accel.vector_math import exp, log1p, sigmoid, tanh
+from nnspec.accel.vector_math import exp_below, log1p_fraction, sigmoid, tanh
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
@@ -21,7 +21,7 @@ CODES = {"tanh": TANH, "sigmoid": SIGMOID, "relu": RELU, "identity": IDENTITY}
 @helper
 def softplus(x: Any) -> Any:
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
-    tail = log1p(exp(-abs(x)))
+    tail = log1p_fraction(exp_below(-abs(x)))
     return x + tail if x > ZERO else tail
 
 

@@ -22,7 +22,7 @@ SHORT, AT_ONCE = 32, 128
 # columns that are done together, and the numbers that a sum takes before it adds to the total
 COLUMNS, PART = 256, 32
 # what an exponential costs, in multiply-adds as `threads.useful` counts them
-EXPONENTIAL = 32.0
+EXPONENTIAL = 20.0
 
 
 @helper

@@ -320,13 +320,18 @@ def _for_head(mask: Array, b: int, n: int) -> Array:
 
 
 @helper
+def _put_scaled(x: Array, factor: Any, y: Array) -> None:
+    """y = factor x."""
+    for i in range(y.size):
+        y[i] = factor * x[i]
+
+
+@helper
 def _set_row(total: Array, j: int, factor: Any, into: Array) -> None:
     """Row j of `total`, in panels, times a factor."""
     w = total.shape[2]
-    for c in range(0, into.size, w):
-        some, part = into[c : c + w], total[c // w, j]
-        for e in range(some.size):
-            some[e] = part[e] * factor
+    for p in range(total.shape[0]):
+        _put_scaled(total[p, j], factor, into[p * w : (p + 1) * w])
 
 
 @kernel

@@ -210,7 +210,8 @@ def _tanh_32(x: Any) -> Any:
     p = p * s + F(-0.3333333134651184)
     near = (p * s) * x + x
     a = abs(x)
-    far = F(1) - F(2) / (_exp_32(a + a) + F(1))
+    e = _exp_below_32(-(a + a))
+    far = F(1) - (e + e) / (F(1) + e)
     return np.copysign(near if a < F(0.625) else far, x)
 
 
@@ -230,13 +231,14 @@ def _tanh_64(x: Any) -> Any:
     p = p * s + -0.3333333333333286
     near = (p * s) * x + x
     a = abs(x)
-    far = 1.0 - 2.0 / (_exp_64(a + a) + 1.0)
+    e = _exp_below_64(-(a + a))
+    far = 1.0 - (e + e) / (1.0 + e)
     return np.copysign(near if a < 0.625 else far, x)
 
 
 @contracted
 def _sigmoid_32(x: Any) -> Any:
-    e = _exp_32(-abs(x))
+    e = _exp_below_32(-abs(x))
     d = F(1) + e
     q = (F(1) if x >= F(0) else e) / d
     # what the quotient and the sum lost, or the roundings of e, d and q would pass 2 ulp together
@@ -246,7 +248,7 @@ def _sigmoid_32(x: Any) -> Any:
 
 @contracted
 def _sigmoid_64(x: Any) -> Any:
-    e = _exp_64(-abs(x))
+    e = _exp_below_64(-abs(x))
     d = 1.0 + e
     q = (1.0 if x >= 0.0 else e) / d
     lost = ((1.0 if x >= 0.0 else e) - q * d) - q * (e - (d - 1.0))  # as above
@@ -313,6 +315,40 @@ def _log1p_64(x: Any) -> Any:
     )
 
 
+@contracted
+def _log1p_fraction_32(x: Any) -> Any:
+    large = x > F(0.41421357)  # then it is log 2 + log((1 + x) / 2)
+    f = F(0.5) * (x - F(1)) if large else x
+    k = F(1) if large else F(0)
+    s = f / (F(2) + f)
+    z = s * s
+    p = F(0.2358318567276001)  # as in `_log_32`
+    p = p * z + F(0.2853725850582123)
+    p = p * z + F(0.4000033736228943)
+    p = p * z + F(0.6666666269302368)
+    h = F(0.5) * f * f
+    return k * LN_2_HIGH_32 - ((h - (s * (h + z * p) + k * LN_2_LOW_32)) - f)
+
+
+@contracted
+def _log1p_fraction_64(x: Any) -> Any:
+    large = x > 0.41421356237309503
+    f = 0.5 * (x - 1.0) if large else x
+    k = 1.0 if large else 0.0
+    s = f / (2.0 + f)
+    z = s * s
+    p = 0.1325230874163809  # as in `_log_64`
+    p = p * z + 0.13250011933368516
+    p = p * z + 0.1538709538769887
+    p = p * z + 0.18181775561830563
+    p = p * z + 0.22222222648057166
+    p = p * z + 0.28571428569077834
+    p = p * z + 0.4000000000000627
+    p = p * z + 0.6666666666666666
+    h = 0.5 * f * f
+    return k * LN_2_HIGH_64 - ((h - (s * (h + z * p) + k * LN_2_LOW_64)) - f)
+
+
 def exp(x: Any) -> Any:
     """e^x."""
     return _exp_32(x) if isinstance(x, np.float32) else _exp_64(x)
@@ -343,6 +379,11 @@ def log1p(x: Any) -> Any:
     return _log1p_32(x) if isinstance(x, np.float32) else _log1p_64(x)
 
 
+def log1p_fraction(x: Any) -> Any:
+    """log(1 + x) for 0 ≤ x ≤ 1."""
+    return _log1p_fraction_32(x) if isinstance(x, np.float32) else _log1p_fraction_64(x)
+
+
 def _by_dtype(function: Any, narrow: Any, wide: Any) -> None:
     """Kernels that call `function` get the form for their dtype."""
 
@@ -359,3 +400,4 @@ if not config.DISABLE_JIT:
     _by_dtype(sigmoid, _sigmoid_32, _sigmoid_64)
     _by_dtype(log, _log_32, _log_64)
     _by_dtype(log1p, _log1p_32, _log1p_64)
+    _by_dtype(log1p_fraction, _log1p_fraction_32, _log1p_fraction_64)

@@ -122,6 +122,16 @@ def test_exp_below(dtype: Any) -> None:
     np.testing.assert_array_equal(compiled("exp_below")(ends), [1, 1, 0, 0])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log1p_fraction(dtype: Any) -> None:
+    small = np.finfo(dtype).smallest_subnormal * np.array([0, 1, 5, 1e6], dtype)
+    x = np.concatenate([small, np.linspace(0, 1, 300001), np.geomspace(1e-30, 1, 100001)])
+    x = x.astype(dtype)
+    got, want = compiled("log1p_fraction")(x), np.log1p(x.astype(np.longdouble))
+    assert (abs(got - want) / np.spacing(want.astype(dtype))).max() <= MOST_ULP
+    assert np.isnan(compiled("log1p_fraction")(np.full(1, np.nan, dtype)))[0]
+
+
 INTERPRETED = """
 import numpy as np
 from nnspec.accel import vector_math

@@ -103,8 +103,9 @@ class Point:
     def flops(self) -> float:
         """Floating-point operations of the products, a multiply-add being two.
 
-        The gradients take twice the products of the forward pass; what an implementation computes
-        a second time to save memory is not counted.
+        The gradients take twice the products of the forward pass, and need its results: those of
+        an affine map need none. What an implementation computes a second time to save memory is
+        not counted.
         """
         n = self.numbers
         if self.family == "recurrent":
@@ -114,7 +115,9 @@ class Point:
             adds = n["B"] * n["N"] * pairs * 2 * n["K"]
         else:
             adds = n["B"] * n["I"] * n["O"]
-        return 2.0 * adds * (3 if self.backward else 1)
+        if not self.backward:
+            return 2.0 * adds
+        return 2.0 * adds * (2 if self.family == "product" else 3)
 
     @property
     def footprint(self) -> int:
