@@ -13,6 +13,9 @@ import numpy as np
 
 from nnspec.reference import gru, primitives
 
+# what a report must show as words
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> | `x` **b** \x1b[31m"
+
 
 class Honest:
     """The reference's sigmoid, tanh and gru_step."""
@@ -162,6 +165,16 @@ class NoBias:
     @staticmethod
     def gru_step(W: Any, W_r: Any, W_z: Any, x: Any, h_prev: Any) -> Any:
         return gru.gru_step(x, h_prev, W_z, W_r, W)
+
+
+class Swapped:
+    """The GRU with z for 1 - z: the same as a negated update gate."""
+
+    @staticmethod
+    def gru_step(x: Any, h_prev: Any, W_z: Any, W_r: Any, W: Any, **biases: Any) -> Any:
+        if biases.get("b_z") is not None:
+            biases["b_z"] = -biases["b_z"]
+        return gru.gru_step(x, h_prev, -W_z, W_r, W, **biases)
 
 
 class Empty:

@@ -148,7 +148,7 @@ def fault(name: str, request: Json) -> bool:
             say('{"id": "tanh')
             sleep()
         case "late":
-            time.sleep(2.3)
+            time.sleep(1.3)
             return True
         case "twice":
             send(answer(request))

@@ -205,25 +205,23 @@ ENDS = {
 }
 
 
-def dialogue(command: list[str], line: bytes) -> tuple[int, list[Any], str]:
-    """Status, replies and last words of a program that is told this line and then an echo."""
-    done = subprocess.run(
-        command, input=line + b"\n" + echo(x=ARRAY) + b"\n", capture_output=True, timeout=60
-    )
+def dialogue(command: list[str], *lines: bytes) -> tuple[int, list[Any], str]:
+    """Status, replies and last words of a program that is told these lines, each before an echo."""
+    told = b"".join(line + b"\n" + echo(x=ARRAY) + b"\n" for line in lines)
+    done = subprocess.run(command, input=told, capture_output=True, timeout=60)
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert replies[0]["hello"] == "nnspec"
     return done.returncode, replies[1:], done.stderr.decode(errors="replace")
 
 
 def check_nonsense(command: list[str], seen: int = 200) -> None:
-    for name, line in REPLIES.items():
-        status, replies, words = dialogue(command, line.encode())
-        assert status == 0, (name, words)
-        assert len(replies) == 2, name
-        assert replies[0].keys() in ({"id", "error"}, {"id", "unsupported"}), name
-        assert replies[0]["id"] == "a", name
-        assert len(replies[0].get("error", replies[0].get("unsupported"))) > 5, name
-        assert replies[1]["outputs"]["x"]["data"] == ARRAY["data"], name
+    status, replies, words = dialogue(command, *(line.encode() for line in REPLIES.values()))
+    for name, refused, echoed in zip(REPLIES, replies[::2], replies[1::2], strict=False):
+        assert refused.keys() in ({"id", "error"}, {"id", "unsupported"}), name
+        assert refused["id"] == "a", name
+        assert len(refused.get("error", refused.get("unsupported"))) > 5, name
+        assert echoed["outputs"]["x"]["data"] == ARRAY["data"], name
+    assert (status, len(replies)) == (0, 2 * len(REPLIES)), words
     for name, line in ENDS.items():
         status, replies, words = dialogue(command, line.encode())
         assert (status, replies) == (2, []), (name, words)

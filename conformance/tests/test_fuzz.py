@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from nnspec.conformance import fuzz
 from nnspec.conformance.cli import main
+from nnspec.conformance.strategies import refusal
 from nnspec.conformance.suite import SuiteError, read_file
 from nnspec.spec.loader import spec
 
@@ -57,7 +58,7 @@ def test_an_honest_backend_yields_nothing() -> None:
 
 def test_every_operation_can_be_drawn_or_says_why_not() -> None:
     for operation in spec().operations.values():
-        assert fuzz.refusal(operation) is None, fuzz.refusal(operation)
+        assert refusal(operation) is None, refusal(operation)
 
 
 def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:

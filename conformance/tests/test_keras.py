@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,17 @@ for package in ("keras", "jax"):
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # keras imports what its backend deprecates
     from nnspec.conformance.backends import keras as backend
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_in_haste() -> Iterator[None]:
+    """XLA without its optimisations: what is compiled here is run once."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
 
 # keras hands heads of unequal sizes to jax, which has none: its plain case is one
 UNEQUAL_HEADS = {"multi_head_attention"}

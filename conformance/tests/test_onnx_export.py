@@ -31,13 +31,13 @@ def of(*names: str) -> list[Vector]:
 
 
 def sample() -> list[Vector]:
-    """The first two plain cases of every operation, in each dtype, which runtimes agree upon."""
-    found: dict[tuple[str, str], list[Vector]] = {}
+    """The first plain case of every operation, in each dtype, which runtimes agree upon."""
+    found: dict[tuple[str, str], Vector] = {}
     for vector in suite().vectors:
         case = vector.case
         if vector.operation.name in OPERATIONS and {"plain", "bias"} & set(case.flags):
-            found.setdefault((vector.operation.name, case.dtype), []).append(vector)
-    return [vector for vectors in found.values() for vector in vectors[:2]]
+            found.setdefault((vector.operation.name, case.dtype), vector)
+    return list(found.values())
 
 
 def run_onnx(folder: Path, backend: str, *words: str) -> tuple[int, dict[str, Any], str]:
@@ -149,7 +149,6 @@ def test_a_backend_that_is_not_there_is_one_sentence(exported: Path) -> None:
 def test_broken_weights_fail_in_onnx_runner(tmp_path: Path) -> None:
     folder = tmp_path / "cases"
     export(of("gru_step-plain-f32", "gru_step-bias-f32"), folder)
-    assert run_onnx(folder, "onnx.reference")[0] == 0
     path = folder / "gru/test_gru_step-plain-f32/model.onnx"
     model = onnx.load(path)
     # the gates of the input's weights as z, h, r for z, r, h

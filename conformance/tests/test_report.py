@@ -14,27 +14,18 @@ from click.testing import CliRunner, Result
 from junitparser import JUnitXml
 
 from nnspec.conformance import report, suite
+from nnspec.conformance.backends import load
 from nnspec.conformance.cli import main
 from nnspec.conformance.html_report import around, data_of, equations
 from nnspec.conformance.recorded import labelled, read
 from nnspec.conformance.runner import Run, run
 from nnspec.conformance.summaries import claim, file_name, markdown
-from nnspec.conformance.tests.backends_for_tests import Raises, WrongShape
-from nnspec.reference import gru
 from nnspec.spec.loader import spec
 
 FILE = Path(__file__).with_name("backends_for_tests.py")
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> | `x` **b** \x1b[31m"
-
-
-class Swapped:
-    """The GRU with z for 1 - z: the same as a negated update gate."""
-
-    @staticmethod
-    def gru_step(x: Any, h_prev: Any, W_z: Any, W_r: Any, W: Any, **biases: Any) -> Any:
-        if biases.get("b_z") is not None:
-            biases["b_z"] = -biases["b_z"]
-        return gru.gru_step(x, h_prev, -W_z, W_r, W, **biases)
+Raises, WrongShape, Swapped, HOSTILE = (
+    load(f"{FILE}:{name}") for name in ("Raises", "WrongShape", "Swapped", "HOSTILE")
+)
 
 
 def save(done: Run, folder: Path) -> Path:

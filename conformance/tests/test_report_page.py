@@ -4,22 +4,26 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from nnspec.conformance import report, suite
+from nnspec.conformance.backends import load
 from nnspec.conformance.recorded import labelled, read
 from nnspec.conformance.runner import run
 from nnspec.conformance.summaries import write
-from nnspec.conformance.tests.test_report import HOSTILE, Swapped
 from nnspec.conformance.verdict import Result, Verdict
 from nnspec.spec.loader import spec
 
 selenium = pytest.importorskip("selenium", reason="selenium, which drives the browser, is missing")
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+FILE = Path(__file__).with_name("backends_for_tests.py")
+Swapped, HOSTILE = load(f"{FILE}:Swapped"), load(f"{FILE}:HOSTILE")
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
