@@ -10,6 +10,7 @@ from nnspec.conformance.verdict import K
 
 # an implementation that computes each step as well as its dtype allows stays below this
 USUAL = 4.0
+ABOVE = f"Cases that pass above {USUAL:g} sigma"
 FAILING = "Cases that do not pass"
 
 HEAD = f"""# Calibration
@@ -19,12 +20,12 @@ backend and the operation. It must lie above what correct implementations show a
 ones do. This table is written by `nnspec calibrate --write docs/calibration.md`; CI prints it anew
 for the backends it has.
 
-An implementation that computes each step as well as its dtype allows stays below {USUAL:g}. What passes
-above that, and every case that does not pass, is listed below the table and has its cause in
-[findings](findings.md); none is excused by a wider budget.
+An implementation that computes each step as well as its dtype allows stays below {USUAL:g}. What
+passes above that, and every case that does not pass, is listed below the table and has its cause
+in [findings](findings.md); none is excused by a wider budget.
 
-*cases* are those that the backend did not decline. *99 %* is the error in sigma that 99 of 100 of the
-passing cases stay below, *worst* the largest of any passing case.
+*cases* are those that the backend did not decline. *99 %* is the error in sigma that 99 of 100 of
+the passing cases stay below, *worst* the largest of any passing case.
 
 | backend | dtype | cases | pass | 99 % | worst | the case |
 |---|---|---|---|---|---|---|
@@ -81,7 +82,7 @@ def table(runs: Iterable[Run]) -> str:
     """The whole page as Markdown."""
     runs = list(runs)
     text = HEAD + "\n".join(row for run in runs for row in rows(run)) + "\n"
-    for title, list_of in ((f"Cases that pass above {USUAL:g} sigma", unusual), (FAILING, failures)):
+    for title, list_of in ((ABOVE, unusual), (FAILING, failures)):
         listed = [line for run in runs for line in list_of(run)]
         if listed:
             text += f"\n## {title}\n\n" + "\n".join(listed) + "\n"
