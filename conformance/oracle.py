@@ -242,11 +242,15 @@ def prove_vjp(operation: Operation, arguments: Arguments, key: str, *, kinks: bo
 
     J v comes from dual numbers through the reference's forward function, and once more through the
     witness; Jᵀ u from the hand-written VJP on balls. `kinks` leaves out the direction of inputs
-    that are exactly 0, where the derivative is a convention. Raises OracleError where it fails.
+    that are exactly 0, where the derivative is a convention. Of a special input, the outputs and
+    the gradients that `ieee` finds not finite are left out of both sums: no other gradient may
+    depend on those outputs. Raises OracleError where it fails.
     """
     forward = spec().operations[operation.base]
     cotangents = {f"d{name}": name for name in forward.cotangents}
     inputs = {name: value for name, value in arguments.items() if name not in cotangents}
+    special = is_special(arguments)
+    floats = ieee(forward, inputs) | ieee(operation, arguments) if special else {}
     for bits in rising():
         with precision(bits), contextlib.suppress(Undecided):
             gradients = evaluate(reference(operation), operation, cast(arguments, Ball))
@@ -260,6 +264,8 @@ def prove_vjp(operation: Operation, arguments: Arguments, key: str, *, kinks: bo
                     value = _absent_state(operation, arguments, name)
                 direction = draw(f"{key} direction {name}", *value.shape)
                 direction[~np.isfinite(value)] = 0
+                if special:
+                    direction[~np.isfinite(np.reshape(floats[f"d{name}"], value.shape))] = 0
                 if kinks:
                     direction[value == 0] = 0
                 directions[name] = direction.reshape(-1).tolist()
@@ -287,8 +293,11 @@ def prove_vjp(operation: Operation, arguments: Arguments, key: str, *, kinks: bo
                 pushed = evaluate(function, forward, duals)
                 left = arb(0)
                 for cotangent, name in cotangents.items():
-                    for u, y in zip(flat(arguments[cotangent]), pushed[name], strict=True):
-                        if isinstance(y, Dual):
+                    finite = np.isfinite(floats[name]) if special else [True] * len(pushed[name])
+                    for u, y, counts in zip(
+                        flat(arguments[cotangent]), pushed[name], finite, strict=True
+                    ):
+                        if counts and isinstance(y, Dual):
                             left = left + arb(float(u)) * y.d
                 difference = left - right
                 if difference.abs_upper() <= arb(AGREEMENT) * scale.abs_lower() + arb(NOTHING):

@@ -178,6 +178,7 @@ def attention_weights_vjp(
 def scores_vjp(q: Array, k: Array, ds: Array, keep: Array) -> Gradients:
     """dq and dk from the gradient of the scores, which is 0 where a key is not seen."""
     root = cast(np.sqrt(constants([q.shape[-1]], like=q)), like=q)
+    ds = np.where(keep, ds, 0)  # a NaN of the row reaches no key that it does not see
     return {
         "dq": seen_product(ds, k, keep) / root,
         "dk": seen_product(ds.swapaxes(-1, -2), q, keep.swapaxes(-1, -2)) / root,

@@ -485,10 +485,11 @@ def weights() -> list[Draft]:
             ("special",),
             clauses=MASK + WEIGHTS,
         ),
-        Draft(
+        *both(
             name,
             "nan-row",
             "a NaN in a query makes its own row NaN and no other; a hidden key there stays 0",
+            "a NaN in a query, whose ds is NaN, leaves the gradient of a hidden key at 0",
             {**row, "lengths": whole(3, 2)},
             ("special",),
             clauses=WEIGHTS,
@@ -734,6 +735,16 @@ def attention_vjps() -> list[Draft]:
             {**nan, "lengths": whole(2, 2)},
             ("special", "lengths"),
             clauses=LENGTHS + ATTENTION,
+        ),
+        Draft(
+            vjp,
+            "nan-row",
+            "a NaN in query 2 under the causal mask reaches dk and dv of places 1 and 2 and none"
+            " later",
+            put(heads_in(f"{vjp} nan-row", 1, 2, 4, 4, 3, 2), "q", (0, 1, 1, 2), np.nan),
+            ("special",),
+            attributes={"causal": True},
+            clauses=CAUSAL + WEIGHTS,
         ),
         Draft(
             vjp,
