@@ -72,6 +72,28 @@ def _shapes(
     return due
 
 
+def sequence_inputs(dtype: Any, I: int, H: int, X: Any, **states: Any) -> list[Array]:
+    """X (T, B, I) and states (B, H), zeros where None, for weights of this dtype.
+
+    What is right already costs a look: `arrays` takes longer than some steps of a small layer.
+    Raises as `arrays` does, and TypeError where dtypes differ.
+    """
+    if isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[2] == I and _right(X, dtype):
+        shape = (X.shape[1], H)
+        if all(s is None or (_right(s, dtype) and s.shape == shape) for s in states.values()):
+            return [X, *(np.zeros(shape, dtype) if s is None else s for s in states.values())]
+    shapes = {name: (state, f"B {H}") for name, state in states.items()}
+    found = arrays(X=(X, f"T B {I}"), **shapes)
+    if found[0].dtype != dtype:
+        raise TypeError(f"the weights are {dtype}, and X is {found[0].dtype}: convert one of them")
+    return found
+
+
+def _right(value: Any, dtype: Any) -> bool:
+    """Whether a kernel takes the value as it is."""
+    return isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray
+
+
 def plain(value: Array, dtype: Any = None) -> Array:
     """The array itself where it is C-contiguous, aligned and writable, else a copy that is.
 
@@ -99,10 +121,16 @@ def floating(x: Any, dy: Any = None) -> tuple[Array, Array]:
     return plain(x, dtype), plain(dy, dtype)
 
 
+@functools.lru_cache(256)
+def all_steps(T: int, B: int) -> Array:
+    """T for each row of the batch: the same array at each call, so that a look tells it."""
+    return np.full(B, T, dtype=np.int64)
+
+
 def whole_or(lengths: Any, T: int, B: int) -> Array:
     """The number of valid steps of each row of the batch, (B,) int64: T where not given."""
     if lengths is None:
-        return np.full(B, T, dtype=np.int64)
+        return all_steps(T, B)
     lengths = np.asarray(lengths)
     if lengths.shape != (B,):
         raise ValueError(f"lengths has shape {lengths.shape}, wanted (B,) with B = {B}")

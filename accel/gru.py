@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, whole_or
+from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import named
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import aligned, multiply
@@ -431,12 +431,12 @@ def gru_sequence_of(
         b=(b, "H"),
     )
     packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b), W.shape
-    shapes = f"T B {K - H}", f"B {H}"
+    dtype, I = W.dtype, K - H
 
     def sequence(
         X: Array, *, h_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, h_0, _ = arrays(X=(X, shapes[0]), h_0=(h_0, shapes[1]), W=(W, "H K"))
+        X, h_0 = sequence_inputs(dtype, I, H, X, h_0=h_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, _ = _run(X, packed, h_0, lengths)
         return h, last_valid(h, h_0, lengths)
@@ -588,12 +588,12 @@ def gru_reset_after_sequence_of(
         b_h=(b_h, "H"),
     )
     packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h), W.shape
-    shapes = f"T B {K - H}", f"B {H}"
+    dtype, I = W.dtype, K - H
 
     def sequence(
         X: Array, *, h_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, h_0, _ = arrays(X=(X, shapes[0]), h_0=(h_0, shapes[1]), W=(W, "H K"))
+        X, h_0 = sequence_inputs(dtype, I, H, X, h_0=h_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, _ = _run_after(X, packed, h_0, lengths)
         return h, last_valid(h, h_0, lengths)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, transposed, whole_or
+from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whole_or
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import helper, kernel
@@ -508,7 +508,7 @@ def lstm_sequence_of(
     ready = arrays(**weights, **biases)
     H, K = ready[0].shape
     packed = _pack(ready[:4], ready[4:], [np.zeros(H, ready[0].dtype)] * 3)
-    shapes = f"T B {K - H}", f"B {H}"
+    dtype, I = ready[0].dtype, K - H
 
     def sequence(
         X: Array,
@@ -517,9 +517,7 @@ def lstm_sequence_of(
         c_0: Array | None = None,
         lengths: Array | None = None,
     ) -> tuple[Array, Array, Array]:
-        X, h_0, c_0, _ = arrays(
-            X=(X, shapes[0]), h_0=(h_0, shapes[1]), c_0=(c_0, shapes[1]), W=(ready[0], "H K")
-        )
+        X, h_0, c_0 = sequence_inputs(dtype, I, H, X, h_0=h_0, c_0=c_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=False)
         return h, last_valid(h, h_0, lengths), c_T

@@ -49,11 +49,11 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     return room
 
 
-def _tile(rows: int, chains: int) -> Any:
-    """The product of `rows` rows and one panel, as an intrinsic.
+def _tile(rows: int, chains: int, panels: int) -> Any:
+    """The product of `rows` rows and `panels` panels side by side, as an intrinsic.
 
     `chains` sums over every so many-th row of M run side by side, so that few rows keep the
-    multiply-add units as busy as many.
+    multiply-add units as busy as many; so do more panels, which share the elements of x as well.
     """
 
     def tile(
@@ -63,7 +63,8 @@ def _tile(rows: int, chains: int) -> Any:
         x_column: Any,  # … and along a row
         x_start: Any,
         M: Any,  # the array that has the panel, …
-        M_start: Any,  # … from this element on
+        M_start: Any,  # … from this element on, …
+        M_panel: Any,  # … and the element stride to the next panel
         depth: Any,
         y: Any,
         y_start: Any,
@@ -75,9 +76,8 @@ def _tile(rows: int, chains: int) -> Any:
         integer = ir.IntType(64)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, x_row, x_column, x_start, M_array, M_start, depth, y_array, y_start, y_row = (
-                args
-            )
+            x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth, *of_y = args
+            y_array, y_start, y_row = of_y
             element = context.get_data_type(dtype)
             vector = ir.VectorType(element, lanes)
             name = f"llvm.fma.v{lanes}f{8 * size}"
@@ -104,14 +104,16 @@ def _tile(rows: int, chains: int) -> Any:
 
             x_data = pointer(signature.args[0], x_array, x_start)
             M_data = pointer(signature.args[4], M_array, M_start)
-            y_data = pointer(signature.args[7], y_array, y_start)
+            y_data = pointer(signature.args[8], y_array, y_start)
+            vectors = 2 * panels
             offsets = [builder.mul(x_row, integer(row)) for row in range(rows)]
             places = [
                 at(y_data, builder.add(builder.mul(y_row, integer(row)), integer(v * lanes)))
                 for row in range(rows)
-                for v in range(2)
+                for v in range(vectors)
             ]
-            sums = [zero] * (2 * rows * chains)
+            sums = [zero] * (vectors * rows * chains)
+            panel_starts = [builder.mul(M_panel, integer(panel)) for panel in range(panels)]
 
             def loop(start: Any, stop: Any, stride: int, sums: list[Any]) -> tuple[Any, list[Any]]:
                 before = builder.block
@@ -132,14 +134,18 @@ def _tile(rows: int, chains: int) -> Any:
                 new = list(held)
                 for chain in range(stride):
                     here = builder.add(k, integer(chain))
-                    row_of_M = builder.gep(M_data, [builder.mul(here, integer(2 * lanes))])
-                    right = [load(at(row_of_M, integer(v * lanes))) for v in range(2)]
+                    in_panel = builder.mul(here, integer(2 * lanes))
+                    right = [
+                        load(at(M_data, builder.add(builder.add(start, in_panel), integer(half))))
+                        for start in panel_starts
+                        for half in (0, lanes)
+                    ]
                     column = builder.mul(here, x_column)
                     for row in range(rows):
                         place = builder.gep(x_data, [builder.add(offsets[row], column)])
                         left = splat(builder.load(place))
-                        for v in range(2):
-                            j = (chain * rows + row) * 2 + v
+                        for v in range(vectors):
+                            j = (chain * rows + row) * vectors + v
                             new[j] = builder.call(fma, [left, right[v], new[j]])
                 k.add_incoming(builder.add(k, integer(stride)), builder.block)
                 for phi, value in zip(held, new, strict=True):
@@ -155,13 +161,13 @@ def _tile(rows: int, chains: int) -> Any:
             for j, place in enumerate(places):
                 total = sums[j]
                 for chain in range(1, chains):
-                    total = builder.fadd(total, sums[2 * rows * chain + j])
+                    total = builder.fadd(total, sums[vectors * rows * chain + j])
                 # added last: what y holds may be larger than all of the terms
                 builder.store(builder.fadd(load(place), total), place).align = size
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, n, M, n, n, y, n, n), emit
+        return types.void(x, n, n, n, M, n, n, n, y, n, n), emit
 
     return intrinsic(tile)
 
@@ -199,7 +205,7 @@ def _view(array: Array, start: int, shape: tuple[int, int], strides: list[int]) 
     return np.lib.stride_tricks.as_strided(first, shape, steps)
 
 
-def _interpreted(rows: int) -> Any:
+def _interpreted(rows: int, panels: int) -> Any:
     """`_tile` for an interpreter without compiled kernels."""
 
     def tile(
@@ -209,6 +215,7 @@ def _interpreted(rows: int) -> Any:
         x_start: int,
         M: Array,
         M_start: int,
+        M_panel: int,
         depth: int,
         y: Array,
         y_start: int,
@@ -216,16 +223,26 @@ def _interpreted(rows: int) -> Any:
     ) -> None:
         w = width(x.dtype)
         left = _view(x, x_start, (rows, depth), [x_row, x_column])
-        right = _view(M, M_start, (depth, w), [w, 1])
-        _view(y, y_start, (rows, w), [y_row, 1])[...] += left @ right
+        for panel in range(panels):
+            right = _view(M, M_start + panel * M_panel, (depth, w), [w, 1])
+            _view(y, y_start + panel * w, (rows, w), [y_row, 1])[...] += left @ right
 
     return tile
 
 
 _move_panel_row, move_rows = _mover(lambda size: PANEL // size), _mover(lambda size: ROWS)
-_make = (lambda rows, chains: _interpreted(rows)) if config.DISABLE_JIT else _tile
+
+
+def _make(rows: int, chains: int, panels: int = 1) -> Any:
+    return _interpreted(rows, panels) if config.DISABLE_JIT else _tile(rows, chains, panels)
+
+
 _tile_8, _tile_4 = _make(8, 1), _make(4, 2 if ROWS == 8 else 1)
 _tile_2, _tile_1 = _make(2, 4 if ROWS == 8 else 2), _make(1, 4)
+# panels that one row meets at once where all of them, of so many bytes, are near; from further
+# off a single stream comes faster
+ABREAST, NEAR = 4, 1 << 15
+_tile_abreast = _make(1, 1, ABREAST)
 
 
 @helper
@@ -345,7 +362,13 @@ def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     w = packed.shape[2]
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize
-    for deep in range(0, K, DEPTH_BLOCK):
+    if B == 1 and (last - first) * K * PANEL <= NEAR:
+        while first + ABREAST <= last:
+            _tile_abreast(
+                x, x_row, x_column, 0, packed, first * K * w, K * w, K, y, first * w, y_row
+            )
+            first += ABREAST
+    for deep in range(0, K if first < last else 0, DEPTH_BLOCK):
         depth = min(DEPTH_BLOCK, K - deep)
         from_k = deep * x_column
         for block in range(0, B, ROW_BLOCK):
@@ -357,23 +380,23 @@ def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
                     while i + 8 <= end:
                         _tile_8(
                             x, x_row, x_column, i * x_row + from_k,
-                            packed, M_start, depth, y, i * y_row + p * w, y_row,
+                            packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
                         )  # fmt: skip
                         i += 8
                 while i + 4 <= end:
                     _tile_4(
                         x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, depth, y, i * y_row + p * w, y_row,
+                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
                     )  # fmt: skip
                     i += 4
                 while i + 2 <= end:
                     _tile_2(
                         x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, depth, y, i * y_row + p * w, y_row,
+                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
                     )  # fmt: skip
                     i += 2
                 if i < end:
                     _tile_1(
                         x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, depth, y, i * y_row + p * w, y_row,
+                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
                     )  # fmt: skip

@@ -6,13 +6,14 @@ the rows of the batch, and meet nowhere; where the rows are too few they share t
 and meet within each step.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnspec.accel import threads
-from nnspec.accel.arrays import Array
+from nnspec.accel.arrays import Array, all_steps
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import (
     ROWS,
@@ -34,6 +35,7 @@ UNIT_BLOCK = 64
 # row, row_end, panel, panel_end, barrier, threads at the barrier: one thread's part
 Part = tuple[int, int, int, int, Array, int]
 
+_last = threading.local()
 
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
@@ -86,16 +88,27 @@ def steps_at_once(B: int) -> int:
 
 
 def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
-    """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
+    """Room for `a`: of all steps where the VJP wants them, else of those done at once.
+
+    The latter a thread keeps until its next call: to make it takes as long as some small steps.
+    """
     _, panels, _, w = W_h.shape
-    steps = T if keep else min(T, max(1, ROWS_AT_ONCE // max(B, 1)))
-    return aligned((steps, B, G, panels * w), W_h.dtype, zeros=False)
+    if keep:
+        return aligned((T, B, G, panels * w), W_h.dtype, zeros=False)
+    shape = min(T, max(1, ROWS_AT_ONCE // max(B, 1))), B, G, panels * w
+    room: Array | None = getattr(_last, "room", None)
+    if room is None or room.shape != shape or room.dtype != W_h.dtype:
+        room = _last.room = aligned(shape, W_h.dtype, zeros=False)
+    return room
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
     """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step."""
     count = threads.useful(float(T) * B * per_row)
-    by_rows = ROWS * count <= B or count == 1
+    if count == 1:
+        work(0, B, 0, panels, threads.new_barrier(), 1)
+        return
+    by_rows = ROWS * count <= B
     if not by_rows:
         count = min(count, panels)
     barrier = threads.new_barrier()
@@ -183,7 +196,7 @@ def inputs_part(
 
 def whole(lengths: Array, T: int) -> bool:
     """Whether every row has all T steps."""
-    return bool(lengths.size == 0 or lengths.min() == T)
+    return lengths is all_steps(T, len(lengths)) or bool((lengths == T).all())
 
 
 def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, whole_or
+from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import aligned, multiply
@@ -381,12 +381,12 @@ def rnn_sequence_of(
     """`rnn_sequence` with these weights, packed once: call it with X, and S_0= and lengths=."""
     U, W, b = arrays(U=(U, "H I"), W=(W, "H H"), b=(b, "H"))
     packed, code = _pack(U, W, b), STATE_CODES[activation]
-    shapes = f"T B {U.shape[1]}", f"B {len(W)}"
+    dtype, (H, I) = U.dtype, U.shape
 
     def sequence(
         X: Array, *, S_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, S_0, _ = arrays(X=(X, shapes[0]), S_0=(S_0, shapes[1]), W=(W, "H H"))
+        X, S_0 = sequence_inputs(dtype, I, H, X, S_0=S_0)
         return _run_packed(X, packed, S_0, whole_or(lengths, *X.shape[:2]), code)
 
     return sequence

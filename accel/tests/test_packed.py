@@ -25,7 +25,7 @@ def _product(x: Any, M: Any, y: Any, transposed: bool) -> None:
 
 @both
 @pytest.mark.parametrize("K", [0, 1, 3, 33, 1030])
-@pytest.mark.parametrize("N", [1, 16, 17, 33, 70])
+@pytest.mark.parametrize("N", [1, 16, 17, 33, 70, 300])
 def test_every_edge(dtype: Any, K: int, N: int) -> None:
     rng = np.random.default_rng(K * 100 + N)
     W = rng.integers(-4, 5, (1, N, K)).astype(dtype)
@@ -132,3 +132,7 @@ def test_prepared_weights_give_the_same() -> None:
         np.testing.assert_array_equal(two, one)
     with pytest.raises(ValueError, match="X has shape"):
         rnn.rnn_sequence_of(U, W)(X[..., :3])
+    with pytest.raises(ValueError, match="S_0 has shape"):
+        rnn.rnn_sequence_of(U, W)(X, S_0=h_0[:1])
+    with pytest.raises(TypeError, match="the weights are float32, and X is float64"):
+        rnn.rnn_sequence_of(U, W)(X.astype(np.float64))
