@@ -22,19 +22,29 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
     """
-    given = [None if value is None else np.asarray(value) for value, _ in inputs.values()]
-    there = [value for value in given if value is not None]
+    given = [value for value, _ in inputs.values()]
+    dtype = getattr(given[0], "dtype", None)
+    if dtype not in DTYPES or not all(value is None or _right(value, dtype) for value in given):
+        given, dtype = _converted(given)
+    shapes = tuple(None if value is None else value.shape for value in given)
+    due = _shapes(tuple(inputs), tuple(shape for _, shape in inputs.values()), shapes)
+    if None not in shapes:
+        return given
+    return [
+        np.zeros(shape, dtype) if value is None else value
+        for value, shape in zip(given, due, strict=True)
+    ]
+
+
+def _converted(given: list[Any]) -> tuple[list[Any], Any]:
+    """The values as arrays of the dtype that holds them all, and that dtype."""
+    there = [np.asarray(value) for value in given if value is not None]
     dtype = there[0].dtype
     if any(value.dtype != dtype for value in there) or not dtype.isnative:
         dtype = np.result_type(*there)
     if dtype not in DTYPES:
         raise TypeError(f"accel computes in float32 and float64, not in {dtype}")
-    shapes = tuple(None if value is None else value.shape for value in given)
-    due = _shapes(tuple(inputs), tuple(shape for _, shape in inputs.values()), shapes)
-    return [
-        np.zeros(shape, dtype) if value is None else plain(value, dtype)
-        for value, shape in zip(given, due, strict=True)
-    ]
+    return [None if value is None else plain(value, dtype) for value in given], dtype
 
 
 @functools.lru_cache(1024)

@@ -2,13 +2,17 @@
 
 `NNSPEC_THREADS` says how many, else the processors that this process may use; `limit` changes it.
 While one call has the threads, a call from another thread of the program runs on its own alone.
+
+Between calls that follow each other the threads look out for work, outside of the GIL, for about a
+millisecond; then they sleep. To wake one takes longer than a small call.
 """
 
+import atexit
 import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,15 +21,20 @@ from numba import types
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import config, helper
+from nnspec.accel.jit import config, helper, kernel
 
-# a thread needs some 30 µs to wake up: what takes less than five times that is done by one
-WORTHWHILE = 150e-6
+# a thread that is awake begins some 20 µs after its caller: what takes less than a few times that
+# is done by one
+WORTHWHILE = 75e-6
 # multiply-adds a second that one thread is taken to do, to tell what is worthwhile
 SPEED = 50e9
 
+# how often a thread looks before it gives its processor to others, how often until it sleeps, and
+# how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
+LOOKS, PATIENCE, PAUSE = 500, 2000, 20
+
 _busy = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_team: "_Team | None" = None
 _count = 0
 
 
@@ -64,14 +73,14 @@ def useful(multiply_adds: float) -> int:
     return limited() if multiply_adds / SPEED > WORTHWHILE else 1
 
 
-def _forget_pool() -> None:
+def _forget_team() -> None:
     """In a forked child, which has none of its parent's threads."""
-    global _pool, _busy
-    _pool, _busy = None, threading.Lock()
+    global _team, _busy
+    _team, _busy = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_team)
 
 
 @contextlib.contextmanager
@@ -86,16 +95,13 @@ def _all_threads() -> Iterator[bool]:
 
 def together(count: int, work: Callable[[int, int], Any]) -> None:
     """work(0, n) … work(n - 1, n) at the same time; n is `count`, or 1 where others are at it."""
-    global _pool
+    global _team
     if count > 1:
         with _all_threads() as mine:
             if mine:
-                if _pool is None or _pool._max_workers < count - 1:
-                    _pool = ThreadPoolExecutor(max(count, _count) - 1, "nnspec-accel")
-                waiting = [_pool.submit(work, index, count) for index in range(1, count)]
-                work(0, count)
-                for each in waiting:
-                    each.result()
+                if _team is None:
+                    _team = _Team()
+                _team.run(count, work)
                 return
     work(0, 1)
 
@@ -136,13 +142,124 @@ _give_way: Any = types.ExternalFunction(
 
 
 @helper
+def _wait(counter: Array, wanted: int) -> None:
+    """Until the counter has come so far."""
+    looks = 0
+    while _arrived(counter) < wanted:
+        looks += 1
+        if looks > LOOKS:  # somebody else has its processor
+            _give_way()
+
+
+@helper
 def meet(barrier: Array, count: int) -> None:
     """Wait until all `count` threads have come here as often as this one."""
     if count > 1:
         ticket = _arrive(barrier)
-        wanted = (ticket // count + 1) * count
-        spins = 0
-        while _arrived(barrier) < wanted:
-            spins += 1
-            if spins > 500:  # somebody else has its processor
+        _wait(barrier, (ticket // count + 1) * count)
+
+
+@kernel
+def _announce(tickets: Array) -> None:
+    _arrive(tickets)
+
+
+@kernel
+def _all_done(done: Array, wanted: int) -> None:
+    _wait(done, wanted)
+
+
+@kernel
+def _another(tickets: Array, done: Array, last: int, finished: bool) -> bool:
+    """Whether a task after the last one is there within a worker's patience.
+
+    That the last one is finished is said here, where the GIL is free for the caller to go on.
+    """
+    if finished:
+        _arrive(done)
+    for look in range(PATIENCE):
+        if _arrived(tickets) > last:
+            for _ in range(PAUSE):
                 _give_way()
+            return True
+        if look > LOOKS:
+            _give_way()
+    return False
+
+
+Task = tuple[int, Callable[[int, int], Any] | None, int]  # its number, the work, for how many
+
+
+class _Worker:
+    """A thread of the team, number `index` of each work that has so many parts."""
+
+    def __init__(self, team: "_Team", index: int) -> None:
+        self.team, self.index, self.last = team, index, team.task[0]
+        self.asleep = False
+        self.alarm: SimpleQueue[None] = SimpleQueue()
+        self.thread = threading.Thread(target=self.live, name=f"nnspec-accel-{index}", daemon=True)
+        self.thread.start()
+
+    def live(self) -> None:
+        """Do one task after the other until there comes one without work."""
+        team, finished = self.team, False
+        while True:
+            there = _another(team.tickets, team.done, self.last, finished)
+            finished = False
+            if not there:
+                self.asleep = True
+                # a task that came meanwhile may have found the worker awake, and rung no alarm
+                if team.task[0] == self.last:
+                    self.alarm.get()
+                self.asleep = False
+                continue
+            self.last, work, count = team.task
+            if work is None:
+                return
+            if self.index < count:
+                try:
+                    work(self.index, count)
+                except BaseException as error:
+                    team.errors.append(error)
+                finished = True
+
+
+class _Team:
+    """The threads beside the caller's, one task at a time."""
+
+    def __init__(self) -> None:
+        self.tickets, self.done = new_barrier(), new_barrier()
+        self.task: Task = (0, None, 0)
+        self.wanted = 0
+        self.workers: list[_Worker] = []
+        self.errors: list[BaseException] = []
+        # a thread in compiled code must not outlive it
+        atexit.register(self.stop)
+
+    def give(self, count: int, work: Callable[[int, int], Any] | None) -> None:
+        self.task = self.task[0] + 1, work, count
+        _announce(self.tickets)
+        for worker in self.workers[: count - 1]:
+            if worker.asleep:
+                worker.asleep = False
+                worker.alarm.put(None)
+
+    def run(self, count: int, work: Callable[[int, int], Any]) -> None:
+        """work(0, count) here, the other parts in the workers; an error of any is raised."""
+        while len(self.workers) < count - 1:
+            self.workers.append(_Worker(self, len(self.workers) + 1))
+        self.wanted += count - 1
+        self.give(count, work)
+        try:
+            work(0, count)
+        finally:
+            _all_done(self.done, self.wanted)
+        if self.errors:
+            error = self.errors[0]
+            self.errors.clear()
+            raise error
+
+    def stop(self) -> None:
+        self.give(len(self.workers) + 1, None)
+        for worker in self.workers:
+            worker.thread.join(1)

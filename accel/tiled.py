@@ -327,11 +327,12 @@ def _put_scaled(x: Array, factor: Any, y: Array) -> None:
 
 
 @helper
-def _set_row(total: Array, j: int, factor: Any, into: Array) -> None:
-    """Row j of `total`, in panels, times a factor."""
+def _put_rows(total: Array, factor: Any, into: Array) -> None:
+    """The first rows of `total`, in panels, times a factor."""
     w = total.shape[2]
     for p in range(total.shape[0]):
-        _put_scaled(total[p, j], factor, into[p * w : (p + 1) * w])
+        for j in range(into.shape[0]):
+            _put_scaled(total[p, j], factor, into[j, p * w : (p + 1) * w])
 
 
 @kernel
@@ -346,7 +347,7 @@ def _attention(
     causal: bool,
     keep_room: Array,  # S columns
     tile: Array,  # S columns: scores, then p
-    m: Array,  # STRIP columns
+    m: Array,  # STRIP columns: maxima, then 1 / total
     total: Array,  # STRIP columns
     crosswise: Array,  # columns K: qᵀ
     values: Array,  # panels S WIDTH
@@ -397,10 +398,11 @@ def _attention(
         if odd:
             _odd_part(p[:, :rows].T, keep[:, :rows].T, start, False, v[b, n, :seen], out)
         for i in range(rows):
-            if total[i] == 0 and not _sees_any(keep, start, i):
-                y[b, n, first + i] = 0
-            else:
-                _set_row(out, i, ONE / total[i], y[b, n, first + i])
+            nothing = total[i] == 0 and not _sees_any(keep, start, i)
+            m[i] = ZERO if nothing else ONE / total[i]
+        for c in range(by_J):
+            for i in range(rows):
+                _put_scaled(out[c, i], m[i], y[b, n, first + i, c * w : (c + 1) * w])
         if weights.size:
             _normalise(p, total[: STRIP * columns])
             if hides:
@@ -502,13 +504,11 @@ def _attention_vjp(
             if odd_k:
                 ds_T, keep_T = dp[:, :rows].T, keep[:, :rows].T
                 _odd_part(ds_T, keep_T, start, False, k[b, n, :seen], dq_part)
-            for i in range(rows):
-                _set_row(dq_part, i, scale, dq[b, n, first + i])
+            _put_rows(dq_part, scale, dq[b, n, first : first + rows])
         if u + 1 == unit_end or u % blocks == blocks - 1:
             mine = unit <= u - u % blocks
-            for j in range(S):
-                _set_row(dk_part, j, scale, dk[b, n, j] if mine else dk_rest[j])
-                _set_row(dv_part, j, q.dtype.type(ONE), dv[b, n, j] if mine else dv_rest[j])
+            _put_rows(dk_part, scale, dk[b, n] if mine else dk_rest)
+            _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
 
 
 def _rooms(dtype: Any, *sizes: int) -> list[Array]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,37 @@ def test_calls_from_many_threads_at_once() -> None:
     assert len(found) == 20
     for got in found:
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+def test_every_part_is_done_once_awake_or_asleep() -> None:
+    done: list[tuple[int, int]] = []
+
+    def work(index: int, count: int) -> None:
+        done.append((index, count))
+
+    for count in (2, 3, 2, 4, 1, 3):
+        for pause in (0, 0, 0.001, 0.05):  # a worker sleeps after some milliseconds
+            time.sleep(pause)
+            done.clear()
+            threads.together(count, work)
+            assert sorted(done) == [(index, count) for index in range(count)]
+
+
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_error_in_any_part_reaches_the_caller(where: int) -> None:
+    done = []
+
+    def work(index: int, count: int) -> None:
+        if index == where:
+            raise ZeroDivisionError("here")
+        done.append(index)
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError, match="here"):
+            threads.together(2, work)
+    assert done == [1 - where] * 3
 
 
 FORKED = """
