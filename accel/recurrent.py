@@ -27,6 +27,8 @@ from nnspec.accel.packed import (
 
 # rows whose inputs' part is done at once: their `a` is still in the cache when its step comes
 ROWS_AT_ONCE = 64
+# multiply-adds of a step that pay for threads which wait for each other in every step
+STEP = 250_000
 # rows that a weight's gradient sums over at once
 SUM_BLOCK = 256
 # units of a weight's gradient at once
@@ -105,12 +107,12 @@ def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
     """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step."""
     count = threads.useful(float(T) * B * per_row)
+    by_rows = ROWS * count <= B
+    if not by_rows:
+        count = min(count, panels) if B * per_row > STEP else 1
     if count == 1:
         work(0, B, 0, panels, threads.new_barrier(), 1)
         return
-    by_rows = ROWS * count <= B
-    if not by_rows:
-        count = min(count, panels)
     barrier = threads.new_barrier()
 
     def part(index: int, count: int) -> None:
