@@ -24,6 +24,7 @@ from nnspec.conformance.backends import SHIPPED
 from nnspec.conformance.pool import process_pool
 from nnspec.conformance.process import BackendProcess, Limits, ProcessRefusedError
 from nnspec.conformance.profiles import PROFILES
+from nnspec.conformance.program import Subject
 from nnspec.conformance.protocol import Hello
 from nnspec.conformance.runner import Run, ask, command_of, run_command, worker_command
 from nnspec.conformance.runner import explain as explain_failures
@@ -407,14 +408,15 @@ def report_command(folders: tuple[Path, ...], output: Path) -> None:
 @main.command()
 @click.argument("backends", nargs=-1)
 @device_option
+@jobs_option
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
-def calibrate(backends: tuple[str, ...], device: str | None, write: Path | None) -> None:
+def calibrate(backends: tuple[str, ...], device: str | None, jobs: int, write: Path | None) -> None:
     """Worst error in sigma of BACKENDS (all that are installed unless given), as Markdown."""
     loaded = suites.suite()
     runs = []
     for name in backends or SHIPPED:
         try:
-            runs.append(_run(worker_command(name, device), loaded.vectors))
+            runs.append(_run(worker_command(name, device), loaded.vectors, jobs))
         except ProcessRefusedError as error:
             if backends:
                 raise UsageError(str(error)) from None
@@ -607,7 +609,8 @@ findings_option = click.option(
 
 
 @main.command(name="properties")
-@click.argument("backend")
+@click.argument("backend", required=False)
+@exec_option
 @click.option("--property", "names", multiple=True, metavar="P", help="A property; all by default.")
 @click.option("--trials", type=click.IntRange(1), default=10, show_default=True, metavar="N")
 @fresh_only_option
@@ -615,7 +618,8 @@ findings_option = click.option(
 @seed_option
 @findings_option
 def properties_command(
-    backend: str,
+    backend: str | None,
+    program: str | None,
     names: tuple[str, ...],
     trials: int,
     only: tuple[str, ...],
@@ -637,31 +641,33 @@ def properties_command(
         operations = _operations(only)
         _folder(folder)
         dtypes = [WIDE.get(dtype, dtype)] if dtype else list(WIDE.values())
-        subject = properties.Backend(backend)
+        subject = Subject(backend, program)
+        tested = properties.Backend(subject)
+        label = tested.hello.backend
     wanted = names or tuple(properties.PROPERTIES)
     found, complete = [], True
     try:
-        plan = properties.plan(subject.hello, wanted, operations, dtypes)
+        plan = properties.plan(tested, wanted, operations, dtypes)
         if not plan:
-            raise UsageError(f"{backend} has no operation that these properties are about")
-        with progress_bar(backend, len(plan)) as advance:
+            raise UsageError(f"{label} has no operation that these properties are about")
+        with progress_bar(label, len(plan)) as advance:
             for each, operation, kind in plan:
                 advance(f"{each.name} {operation.name}")
-                done = properties.check(subject, each, operation, kind, seed=seed, trials=trials)
+                done = properties.check(tested, each, operation, kind, seed=seed, trials=trials)
                 found.append(done)
                 if done.violation is not None and folder is not None:
                     properties.write(done.violation, folder)
-                    program = properties.snippet(done.violation, backend)
+                    shown = properties.snippet(done.violation, subject)
                     (folder / done.violation.file()).with_suffix(".py").write_text(
-                        program, encoding="utf-8"
+                        shown, encoding="utf-8"
                     )
     except KeyboardInterrupt:
         complete = False
     finally:
-        subject.close()
+        tested.close()
     violations = [done.violation for done in found if done.violation is not None]
     for violation in violations:
-        click.echo(properties.snippet(violation, backend))
+        click.echo(properties.snippet(violation, subject))
     reports.show_properties(found, properties.PROPERTIES, operations, console_of())
     if not complete:
         click.echo(f"stopped after {len(found)} of {len(plan)}")
@@ -669,7 +675,8 @@ def properties_command(
 
 
 @main.command(name="fuzz")
-@click.argument("backend")
+@click.argument("backend", required=False)
+@exec_option
 @click.option("--time", "duration", default="60s", show_default=True, metavar="TIME")
 @click.option(
     "--executor",
@@ -689,7 +696,8 @@ def properties_command(
 @seed_option
 @findings_option
 def fuzz_command(
-    backend: str,
+    backend: str | None,
+    program: str | None,
     duration: str,
     executor_name: str | None,
     in_flight: int | None,
@@ -708,14 +716,15 @@ def fuzz_command(
         seconds = fuzz.seconds_of(duration)
         operations = _operations(only)
         _folder(folder)
-        hello = fuzz.process_of(backend)[1]
+        subject = Subject(backend, program)
+        hello = fuzz.process_of(subject)[1]
         dtypes = [WIDE.get(dtype, dtype)] if dtype else list(WIDE.values())
         pairs, refused = fuzz.pairs_of(hello, operations, dtypes)
         if not pairs:
-            raise UsageError(f"{backend} has none of these operations in these dtypes")
+            raise UsageError(f"{hello.backend} has none of these operations in these dtypes")
         executor = fuzz.load_executor(executor_name) if executor_name else None
-        campaign = fuzz.Campaign(hello.backend, seed)
-        with _ticker(f"fuzz {backend}") as tell:
+        campaign = fuzz.Campaign(subject, seed, hello.backend)
+        with _ticker(f"fuzz {hello.backend}") as tell:
 
             def on_outcome(outcome: Any) -> None:
                 tell(
@@ -724,8 +733,8 @@ def fuzz_command(
                 )
                 if outcome.finding is not None and folder is not None:
                     path = fuzz.write(outcome.finding, folder)
-                    program = fuzz.snippet(outcome.finding, backend)
-                    path.with_suffix(".py").write_text(program, encoding="utf-8")
+                    shown = fuzz.snippet(outcome.finding, subject)
+                    path.with_suffix(".py").write_text(shown, encoding="utf-8")
 
             fuzz.run(
                 campaign,
@@ -736,7 +745,7 @@ def fuzz_command(
                 on_outcome=on_outcome,
             )
     for finding in campaign.findings.values():
-        click.echo(fuzz.snippet(finding, backend))
+        click.echo(fuzz.snippet(finding, subject))
     reports.show_campaign(campaign, pairs, refused, console_of())
     sys.exit(1 if campaign.findings else USAGE if campaign.broken else 0)
 

@@ -32,8 +32,9 @@ import numpy as np
 
 from nnspec.conformance import oracle
 from nnspec.conformance.process import BackendProcess, ProcessRefusedError
+from nnspec.conformance.program import Subject
 from nnspec.conformance.protocol import Hello
-from nnspec.conformance.runner import ask, worker_command
+from nnspec.conformance.runner import ask
 from nnspec.conformance.source import keywords
 from nnspec.conformance.strategies import (
     Enough,
@@ -72,13 +73,13 @@ SHORT = {dtype: short for short, dtype in SHORT_DTYPES.items()}
 
 # balls have one precision for the whole process: tasks of one process take turns
 TURN = threading.Lock()
-PROCESSES: dict[str, tuple[BackendProcess, Hello]] = {}
+PROCESSES: dict[Subject, tuple[BackendProcess, Hello]] = {}
 
 
 class Task(msgspec.Struct, frozen=True):
     """So many inputs for one operation, or the search for the smallest failing one of them."""
 
-    backend: str
+    subject: Subject
     operation: str
     dtype: str
     seed: int
@@ -115,12 +116,12 @@ class Outcome(msgspec.Struct):
     doubts: list[str] = []
 
 
-def process_of(backend: str) -> tuple[BackendProcess, Hello]:
-    """The running process of a backend, started once; raises ProcessRefusedError."""
-    if backend not in PROCESSES:
-        process = BackendProcess(worker_command(backend))
-        PROCESSES[backend] = process, process.start(START_SECONDS)
-    return PROCESSES[backend]
+def process_of(subject: Subject) -> tuple[BackendProcess, Hello]:
+    """Its running process, started once; raises ProcessRefusedError."""
+    if subject not in PROCESSES:
+        process = BackendProcess(subject.command())
+        PROCESSES[subject] = process, process.start(START_SECONDS)
+    return PROCESSES[subject]
 
 
 @atexit.register
@@ -183,7 +184,7 @@ class Examiner:
     def __init__(self, task: Task):
         self.task = task
         self.operation = spec().operations[task.operation]
-        self.process, self.hello = process_of(task.backend)
+        self.process, self.hello = process_of(task.subject)
         self.outcome = Outcome(task, doubts=[])
         self.identifier = f"{task.operation}-fuzz-{task.seed}-{SHORT[task.dtype]}"
 
@@ -375,8 +376,9 @@ class Tally(msgspec.Struct):
 class Campaign(msgspec.Struct):
     """What a campaign has found so far; `complete` unless it was interrupted."""
 
-    backend: str
+    subject: Subject
     seed: int
+    backend: str = ""  # what it calls itself
     findings: dict[str, Finding] = {}
     tallies: dict[str, Tally] = {}
     unsupported: dict[str, str] = {}
@@ -391,7 +393,7 @@ class Campaign(msgspec.Struct):
 
 
 def tasks(
-    backend: str, pairs: list[tuple[str, str]], seed: int, done: Callable[[str, str], bool]
+    subject: Subject, pairs: list[tuple[str, str]], seed: int, done: Callable[[str, str], bool]
 ) -> Iterator[Task]:
     """Tasks for these operations and dtypes in a drawn order, round after round, ever larger."""
     order = list(pairs)
@@ -401,7 +403,7 @@ def tasks(
         for name, dtype in order:
             if not done(name, dtype):
                 key = f"{seed} {name} {dtype} {turn}".encode()
-                yield Task(backend, name, dtype, zlib.crc32(key), min(8 << turn, 64))
+                yield Task(subject, name, dtype, zlib.crc32(key), min(8 << turn, 64))
         turn += 1
 
 
@@ -432,7 +434,7 @@ def run(
 
     waiting: set[Future[Outcome]] = set()
     again: list[Task] = []
-    fresh = tasks(campaign.backend, pairs, campaign.seed, done)
+    fresh = tasks(campaign.subject, pairs, campaign.seed, done)
     interrupted, restore = listen()
     try:
         while not interrupted.is_set():
@@ -588,20 +590,21 @@ def write(finding: Finding, folder: Path) -> Path:
     return path
 
 
-def snippet(finding: Finding, backend: str) -> str:
+def snippet(finding: Finding, subject: Subject) -> str:
     """A Python program that shows the fault and ends with status 1 while it is there."""
+    needed, made = subject.source()
     operation = spec().operations[finding.operation]
     vector = unpack(finding.case, operation, finding.case.id)
     lines = [
         f"# {finding.operation} in {finding.case.dtype}, {finding.verdict}: {finding.reason}",
         "import numpy as np",
         "",
-        "from nnspec.conformance.backends import load",
+        needed,
         "from nnspec.conformance.worker import call",
         "from nnspec.spec.loader import spec",
         "",
         f"arguments = {keywords(vector.arguments)}",
-        f"got = call(load({backend!r}), spec().operations[{finding.operation!r}], arguments)",
+        f"got = call({made}, spec().operations[{finding.operation!r}], arguments)",
     ]
     if vector.outputs:
         lines += [

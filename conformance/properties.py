@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from nnspec.conformance import layouts
 from nnspec.conformance.process import BackendGoneError, BackendProcess, ProcessRefusedError
+from nnspec.conformance.program import CALL_SECONDS, Subject
 from nnspec.conformance.protocol import Hello, Reply, Request
-from nnspec.conformance.runner import worker_command
 from nnspec.conformance.source import keywords
 from nnspec.conformance.strategies import (
     Enough,
@@ -35,7 +35,6 @@ from nnspec.conformance.suite import ArrayData, encode
 from nnspec.reference.array import Array
 from nnspec.spec.loader import Operation, spec
 
-CALL_SECONDS = 120.0
 SHRINK_SECONDS = 10.0
 # Two ways to the same number may round differently; a fault of the kinds below is far larger. In
 # units of the dtype's rounding, relative to the largest element.
@@ -396,17 +395,21 @@ class Checked(msgspec.Struct):
 
 
 class Backend:
-    """A backend in two processes: one that gets plain arrays, one that gets strided ones."""
+    """A backend in two processes: one that gets plain arrays, one that gets strided ones.
 
-    def __init__(self, name: str):
-        self.name = name
-        self.plain = BackendProcess(worker_command(name))
-        self.strided = BackendProcess(layouts.command(name))
+    A program that speaks the protocol gets no arrays of Python, and has the first alone.
+    """
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+        self.plain = BackendProcess(subject.command())
+        name = subject.backend
+        self.strided = None if name is None else BackendProcess(layouts.command(name))
         self.hello: Hello = self.plain.start(CALL_SECONDS)
 
     def ask(self, operation: Operation, given: Mapping[str, Any], strided: bool) -> Reply:
         """The reply; a process that is gone or silent is an error in the reply."""
-        process = self.strided if strided else self.plain
+        process = self.strided if strided and self.strided is not None else self.plain
         data = {n: encode(v) for n, v in given.items() if isinstance(v, np.ndarray)}
         attributes = {n: v for n, v in given.items() if n in operation.attributes}
         try:
@@ -419,7 +422,8 @@ class Backend:
     def close(self) -> None:
         """End both processes."""
         self.plain.close()
-        self.strided.close()
+        if self.strided is not None:
+            self.strided.close()
 
 
 def judge(
@@ -550,9 +554,10 @@ def _handed(call: Mapping[str, Any]) -> bool:
 
 
 def plan(
-    hello: Hello, names: Iterable[str], operations: Iterable[Operation], dtypes: Iterable[str]
+    backend: Backend, names: Iterable[str], operations: Iterable[Operation], dtypes: Iterable[str]
 ) -> list[tuple[Property, Operation, str]]:
     """What there is to check on a backend: (property, operation, dtype)."""
+    hello = backend.hello
     return [
         (PROPERTIES[name], operation, dtype)
         for name in names
@@ -560,6 +565,7 @@ def plan(
         for dtype in dtypes
         if operation.name in hello.operations
         and dtype in hello.dtypes
+        and (name != "strides" or backend.strided is not None)
         and PROPERTIES[name].applies(operation)
         and refusal(operation) is None
     ]
@@ -594,8 +600,9 @@ def write(violation: Violation, folder: Path) -> Path:
     return path
 
 
-def snippet(violation: Violation, backend: str) -> str:
+def snippet(violation: Violation, subject: Subject) -> str:
     """A Python program that shows the violation and ends with status 1 while it is there."""
+    needed, made = subject.source()
     trial, name = violation.trial, violation.operation
     statement = PROPERTIES[violation.property].statement
     lines = [
@@ -603,7 +610,7 @@ def snippet(violation: Violation, backend: str) -> str:
         f"# {violation.reason}",
         "import numpy as np",
         "",
-        "from nnspec.conformance.backends import load",
+        needed,
     ]
     if trial.strided:
         lines.append("from nnspec.conformance.layouts import strided")
@@ -611,7 +618,7 @@ def snippet(violation: Violation, backend: str) -> str:
         "from nnspec.conformance.worker import call",
         "from nnspec.spec.loader import spec",
         "",
-        f"backend, operation = load({backend!r}), spec().operations[{name!r}]",
+        f"backend, operation = {made}, spec().operations[{name!r}]",
     ]
     seen: list[int] = []
     for number, given in enumerate(trial.calls):

@@ -235,7 +235,7 @@ def run_command(
                 failing[index] = vector, outputs
             on_result(found)
 
-    def work(process: BackendProcess) -> None:
+    def work(process: BackendProcess, take: Callable[[], tuple[int, Vector]]) -> None:
         last: tuple[int, Vector] | None = None
 
         def blame(left_over: str) -> None:
@@ -247,7 +247,7 @@ def run_command(
                 with lock:
                     if not waiting:
                         break
-                    index, vector = waiting.popleft()
+                    index, vector = take()
                 found, outputs = ask(process, hello, vector, blame)
                 if stop.is_set():
                     return
@@ -264,7 +264,12 @@ def run_command(
             process.close()
 
     processes = [first, *(BackendProcess(command, limits, keep_stderr) for _ in range(jobs - 1))]
-    threads = [threading.Thread(target=work, args=(p,), daemon=True) for p in processes]
+    # from both ends: a backend that compiles at an operation's first case seldom does so twice
+    ends = [waiting.pop if number % 2 else waiting.popleft for number in range(jobs)]
+    threads = [
+        threading.Thread(target=work, args=each, daemon=True)
+        for each in zip(processes, ends, strict=True)
+    ]
     for thread in threads:
         thread.start()
     complete = True

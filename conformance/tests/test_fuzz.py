@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from nnspec.conformance import fuzz
 from nnspec.conformance.cli import main
+from nnspec.conformance.program import Subject
 from nnspec.conformance.strategies import refusal
 from nnspec.conformance.suite import SuiteError, read_file
 from nnspec.spec.loader import spec
@@ -42,8 +43,33 @@ def test_a_fault_is_found_and_shrunk(fault: str, elements: int, tmp_path: Path) 
     assert shown.returncode != 0
 
 
+def test_a_program_that_speaks_the_protocol_is_fuzzed_too(tmp_path: Path) -> None:
+    program = f"{sys.executable} -m nnspec.conformance.worker {FILE}:Clamped"
+    words = "--time", "3s", "--dtype", "f32", "--seed", "3", "--report", str(tmp_path)
+    done = nnspec("--exec", program, *words)
+    assert done.exit_code == 1, done.output
+    (path,) = tmp_path.glob("*.py")
+    assert "Program(" in path.read_text()
+    shown = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    assert shown.returncode == 1
+    assert "AssertionError" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("reference", "--exec", "true"), "'reference' and --exec exclude each other"),
+        ((), "name a BACKEND, or a program with --exec"),
+    ],
+)
+def test_a_backend_or_a_program(words: tuple[str, ...], sentence: str) -> None:
+    done = nnspec(*words)
+    assert done.exit_code == 2
+    assert sentence in done.output
+
+
 def test_the_same_seed_finds_the_same() -> None:
-    task = fuzz.Task(f"{FILE}:Clamped", "sigmoid", "float32", 7, 40)
+    task = fuzz.Task(Subject(f"{FILE}:Clamped"), "sigmoid", "float32", 7, 40)
     first, second = fuzz.work(task), fuzz.work(task)
     assert first.finding is not None
     assert first.finding == second.finding
@@ -98,7 +124,7 @@ class Counting(ProcessPoolExecutor):
 
 
 def test_a_process_pool_does_the_work() -> None:
-    campaign = fuzz.Campaign(f"{FILE}:Clamped", 3)
+    campaign = fuzz.Campaign(Subject(f"{FILE}:Clamped"), 3)
     pairs = [("sigmoid", "float32"), ("sigmoid", "float64")]
     fuzz.run(campaign, pairs, seconds=10, executor=Counting(2, mp_context=SPAWN))
     assert Counting.submitted >= 4
@@ -123,7 +149,7 @@ def test_the_command_takes_a_pool() -> None:
 
 
 def test_an_executor_that_loses_its_tasks_is_named_and_left() -> None:
-    campaign = fuzz.Campaign(f"{FILE}:Honest", 3)
+    campaign = fuzz.Campaign(Subject(f"{FILE}:Honest"), 3)
     pool = ProcessPoolExecutor(1, mp_context=SPAWN)
     pool.submit(os._exit, 1)
     fuzz.run(campaign, [("sigmoid", "float32")], seconds=20, executor=pool)
@@ -137,7 +163,7 @@ def test_dask_does_the_work() -> None:
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
     )
     with cluster, distributed.Client(cluster) as client:
-        campaign = fuzz.Campaign(f"{FILE}:Clamped", 3)
+        campaign = fuzz.Campaign(Subject(f"{FILE}:Clamped"), 3)
         pairs = [("sigmoid", "float32"), ("sigmoid", "float64")]
         fuzz.run(campaign, pairs, seconds=10, executor=client.get_executor(), in_flight=2)
     assert not campaign.broken
@@ -181,7 +207,8 @@ def test_no_durations(text: str) -> None:
 
 
 def test_a_finding_is_json_that_any_language_reads(tmp_path: Path) -> None:
-    outcome = fuzz.work(fuzz.Task(f"{FILE}:Clamped", "sigmoid", "float32", 7, 40, shrink=True))
+    task = fuzz.Task(Subject(f"{FILE}:Clamped"), "sigmoid", "float32", 7, 40, shrink=True)
+    outcome = fuzz.work(task)
     assert outcome.finding is not None
     path = fuzz.write(outcome.finding, tmp_path)
     plain = json.loads(path.read_text())

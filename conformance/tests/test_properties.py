@@ -53,6 +53,21 @@ def test_each_property_finds_its_fault(fault: str, name: str, tmp_path: Path) ->
     assert shown.returncode == 1 or fault == "Remembers", shown.stderr.decode()
 
 
+def test_a_program_that_speaks_the_protocol_is_checked_too(tmp_path: Path) -> None:
+    program = f"{sys.executable} -m nnspec.conformance.worker {FILE}:MixesRows"
+    words = "--property", "rows", "--dtype", "f32", "--report", str(tmp_path)
+    done = nnspec("--exec", program, *words)
+    assert done.exit_code == 1, done.output
+    (path,) = tmp_path.glob("*.py")
+    assert "Program(" in path.read_text()
+    shown = subprocess.run([sys.executable, str(path)], capture_output=True, check=False)
+    assert shown.returncode == 1, shown.stderr.decode()
+    # Python's strides do not reach it
+    done = nnspec("--exec", program, "--property", "strides")
+    assert done.exit_code == 2
+    assert "no operation that these properties are about" in done.output
+
+
 def test_an_honest_backend_breaks_none() -> None:
     done = nnspec(f"{FILE}:Honest", "--trials", "4")
     assert done.exit_code == 0, done.output
