@@ -12,14 +12,13 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import named
-from nnspec.accel.jit import helper, kernel
+from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
-    flat_gates,
-    flat_panels,
+    clear_beyond,
     for_errors,
     gates,
     input_gradients,
@@ -34,32 +33,29 @@ from nnspec.accel.recurrent import (
 from nnspec.accel.scalar import ONE
 from nnspec.accel.threads import meet
 from nnspec.accel.vector_math import sigmoid, tanh
+from nnspec.accel.vectors import lanes, put, take, zero_vector
 
 
-@helper
-def gate(a: Array) -> None:
-    """σ(a), in place."""
-    for k in range(a.size):
-        a[k] = sigmoid(a[k])
+@lean_helper
+def _gates(z: Array, r: Array, h_prev: Array, d: Array) -> None:
+    """z and r in place of their preactivations, and d = r h_prev."""
+    for k in range(0, z.size, lanes(z)):
+        z_t, r_t = sigmoid(take(z, k)), sigmoid(take(r, k))
+        put(z, k, z_t)
+        put(r, k, r_t)
+        put(d, k, r_t * take(h_prev, k))
 
 
-@helper
-def _reset(r: Array, h_prev: Array, d: Array) -> None:
-    """r = σ(a), in place of a, and d = r h_prev."""
-    for k in range(r.size):
-        r[k] = sigmoid(r[k])
-        d[k] = r[k] * h_prev[k]
-
-
-@helper
+@lean_helper
 def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
     """n = tanh(a), in place of a, and h = (1 - z) h_prev + z n."""
-    for k in range(n.size):
-        n[k] = tanh(n[k])
-        h[k] = (ONE - z[k]) * h_prev[k] + z[k] * n[k]
+    for k in range(0, n.size, lanes(n)):
+        z_t, n_t = take(z, k), tanh(take(n, k))
+        put(n, k, n_t)
+        put(h, k, (ONE - z_t) * take(h_prev, k) + z_t * n_t)
 
 
-@kernel
+@lean_kernel
 def _states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
@@ -81,7 +77,9 @@ def _states(
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
     panels, columns = W_h.shape[1], a.shape[3]
-    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
+    flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -92,8 +90,8 @@ def _states(
             gate_t = a[place + t - begin]
             add_gates(h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end)
             for i in range(row, row_end):
-                gate(gate_t[i, 0, first:last])
-                _reset(gate_t[i, 1, first:last], h_prev[i, first:last], d[i, first:last])
+                z, r = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
+                _gates(z, r, h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
             multiply(d[row:row_end], W_h[2], rows[:, 2 * columns :], panel, panel_end)
             for i in range(row, row_end):
@@ -105,39 +103,38 @@ def _states(
             meet(barrier, count)
 
 
-@helper
-def _hand_over(carry: Array, dh: Array, z: Array, left: Array) -> None:
-    """carry += dh, and what of it goes straight to the state before: left = carry (1 - z)."""
-    for k in range(carry.size):
-        carry[k] += dh[k]
-        left[k] = carry[k] * (ONE - z[k])
+@lean_helper
+def _errors_z_n(
+    z: Array,  # these three: gates; then da_z, r as it was, and da_n
+    r: Array,
+    n: Array,
+    h_prev: Array,
+    dh: Array,
+    carry: Array,  # the next step's error of h
+    left: Array,  # what of the error goes straight to the state before
+    d: Array,  # r h_prev
+    dd: Array,  # 0
+) -> None:
+    for k in range(0, z.size, lanes(z)):
+        z_t, n_t, h_k = take(z, k), take(n, k), take(h_prev, k)
+        e = take(carry, k) + take(dh, k)
+        put(left, k, e * (ONE - z_t))
+        put(d, k, take(r, k) * h_k)
+        put(z, k, e * (n_t - h_k) * (z_t * (ONE - z_t)))
+        put(n, k, e * z_t * (ONE - n_t * n_t))
+        put(dd, k, zero_vector(z))
 
 
-@helper
-def _errors_z_n(z: Array, n: Array, carry: Array, h_prev: Array) -> None:
-    """da_z and da_n, in place of z and n."""
-    for k in range(z.size):
-        da_z = carry[k] * (n[k] - h_prev[k]) * (z[k] * (ONE - z[k]))
-        n[k] = carry[k] * z[k] * (ONE - n[k] * n[k])
-        z[k] = da_z
+@lean_helper
+def _error_r(r: Array, dd: Array, h_prev: Array, left: Array, carry: Array) -> None:
+    """da_r in place of r, and carry = left + dd r, where dd is the error of r h_prev."""
+    for k in range(0, r.size, lanes(r)):
+        r_t, dd_k = take(r, k), take(dd, k)
+        put(carry, k, take(left, k) + dd_k * r_t)
+        put(r, k, dd_k * take(h_prev, k) * (r_t * (ONE - r_t)))
 
 
-@helper
-def _error_r(r: Array, dd: Array, h_prev: Array, left: Array) -> None:
-    """da_r in place of r, and left += dd r, where dd is the error of r h_prev."""
-    for k in range(r.size):
-        left[k] += dd[k] * r[k]
-        r[k] = dd[k] * h_prev[k] * (r[k] * (ONE - r[k]))
-
-
-@helper
-def _scale(r: Array, h_prev: Array, d: Array) -> None:
-    """d = r h_prev."""
-    for k in range(r.size):
-        d[k] = r[k] * h_prev[k]
-
-
-@kernel
+@lean_kernel
 def _states_vjp(
     dh: Array,  # (T, B, H)
     W_n: Array,  # (panels, columns, WIDTH): W's part for h, for da_n W
@@ -148,6 +145,7 @@ def _states_vjp(
     d: Array,  # (T, B, H): r h_prev, for W's gradient
     carry: Array,  # (B, columns): dh_T, then dh_0
     left: Array,  # (B, columns)
+    dd: Array,  # (B, columns): the error of r h_prev
     row: int,
     row_end: int,
     panel: int,
@@ -156,30 +154,28 @@ def _states_vjp(
     count: int,
 ) -> None:
     T, _, H = dh.shape
-    columns, flat = a.shape[3], flat_gates(a)
+    columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_n.shape[2], min(panel_end * W_n.shape[2], H)
-    dd = left.copy()
     for t in range(T - 1, -1, -1):
         for i in range(row, row_end):
-            a[t, i, :, H:] = 0  # NaN where the input is infinite
+            clear_beyond(a[t, i], H)
             if t >= lengths[i]:
                 a[t, i, :, first:last] = 0
                 d[t, i, first:last] = 0
-                left[i, first:last] = carry[i, first:last]
                 continue
             z, r, n = a[t, i, 0, first:last], a[t, i, 1, first:last], a[t, i, 2, first:last]
             h_prev = h_prevs[t, i, first:last]
-            _hand_over(carry[i, first:last], dh[t, i, first:last], z, left[i, first:last])
-            _scale(r, h_prev, d[t, i, first:last])
-            _errors_z_n(z, n, carry[i, first:last], h_prev)
-            dd[i, first:last] = 0
+            _errors_z_n(
+                z, r, n, h_prev, dh[t, i, first:last], carry[i, first:last], left[i, first:last],
+                d[t, i, first:last], dd[i, first:last],
+            )  # fmt: skip
         meet(barrier, count)  # the product takes all of da_n
         multiply(a[t, row:row_end, 2], W_n, dd[row:row_end], panel, panel_end)
         for i in range(row, row_end):
             if t < lengths[i]:
                 r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
-                _error_r(r, dd[i, first:last], h_prev, left[i, first:last])
-            carry[i, first:last] = left[i, first:last]
+                rest, error = left[i, first:last], carry[i, first:last]
+                _error_r(r, dd[i, first:last], h_prev, rest, error)
         meet(barrier, count)
         errors_zr = flat[t, row:row_end, : 2 * columns]
         multiply(errors_zr, W_zr, carry[row:row_end], panel, panel_end)
@@ -208,16 +204,19 @@ def _run(
     return h, a
 
 
-@helper
-def _blend_old(n: Array, z: Array, q: Array, r: Array, h_prev: Array, h: Array) -> None:
-    """n = tanh(a + r q), in place of a, and h = z h_prev + (1 - z) n."""
-    for k in range(n.size):
-        n[k] = tanh(n[k] + r[k] * q[k])
-    for k in range(n.size):
-        h[k] = z[k] * h_prev[k] + (ONE - z[k]) * n[k]
+@lean_helper
+def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) -> None:
+    """z, r and n = tanh(a + r q) in place of preactivations, and h = z h_prev + (1 - z) n."""
+    for k in range(0, n.size, lanes(n)):
+        z_t, r_t = sigmoid(take(z, k)), sigmoid(take(r, k))
+        n_t = tanh(take(n, k) + r_t * take(q, k))
+        put(z, k, z_t)
+        put(r, k, r_t)
+        put(n, k, n_t)
+        put(h, k, z_t * take(h_prev, k) + (ONE - z_t) * n_t)
 
 
-@kernel
+@lean_kernel
 def _after_states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
@@ -238,7 +237,9 @@ def _after_states(
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
     panels, columns = W_h.shape[1], a.shape[3]
-    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
+    flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -254,34 +255,32 @@ def _after_states(
                     continue
                 n, z = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
                 r, q = gate_t[i, 2, first:last], gate_t[i, 3, first:last]
-                gate(z)
-                gate(r)
-                _blend_old(n, z, q, r, h_prev[i, first:last], h[t, i, first:last])
+                _blend_old(n, z, r, q, h_prev[i, first:last], h[t, i, first:last])
             meet(barrier, count)
 
 
-@helper
-def _hand_over_old(carry: Array, dh: Array, z: Array, left: Array) -> None:
-    """carry += dh, and what of it goes straight to the state before: left = carry z."""
-    for k in range(carry.size):
-        carry[k] += dh[k]
-        left[k] = carry[k] * z[k]
+@lean_helper
+def _errors_old(
+    n: Array,  # these four: n, z, r and q, then da_n, da_z, da_r and dq
+    z: Array,
+    r: Array,
+    q: Array,
+    h_prev: Array,
+    dh: Array,
+    carry: Array,  # the next step's error of h, then what of it goes straight to the state before
+) -> None:
+    for k in range(0, n.size, lanes(n)):
+        n_t, z_t, r_t, h_k = take(n, k), take(z, k), take(r, k), take(h_prev, k)
+        e = take(carry, k) + take(dh, k)
+        da_n = e * (ONE - z_t) * (ONE - n_t * n_t)
+        put(n, k, da_n)
+        put(z, k, e * (h_k - n_t) * (z_t * (ONE - z_t)))
+        put(r, k, da_n * take(q, k) * (r_t * (ONE - r_t)))
+        put(q, k, da_n * r_t)
+        put(carry, k, e * z_t)
 
 
-@helper
-def _errors_old(n: Array, z: Array, r: Array, q: Array, carry: Array, h_prev: Array) -> None:
-    """da_n, da_z, da_r and dq in place of n, z, r and q."""
-    for k in range(n.size):
-        da_z = carry[k] * (h_prev[k] - n[k]) * (z[k] * (ONE - z[k]))
-        n[k] = carry[k] * (ONE - z[k]) * (ONE - n[k] * n[k])
-        z[k] = da_z
-    for k in range(n.size):
-        da_r = n[k] * q[k] * (r[k] * (ONE - r[k]))
-        q[k] = n[k] * r[k]
-        r[k] = da_r
-
-
-@kernel
+@lean_kernel
 def _after_states_vjp(
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 3 columns, WIDTH): W_z's, W_r's and W's part for h
@@ -289,7 +288,6 @@ def _after_states_vjp(
     lengths: Array,  # (B,)
     a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
     carry: Array,  # (B, columns): dh_T, then dh_0
-    left: Array,  # (B, columns)
     row: int,
     row_end: int,
     panel: int,
@@ -298,20 +296,18 @@ def _after_states_vjp(
     count: int,
 ) -> None:
     T, _, H = dh.shape
-    columns, flat = a.shape[3], flat_gates(a)
+    columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
         for i in range(row, row_end):
-            a[t, i, :, H:] = 0  # NaN where the input is infinite
+            clear_beyond(a[t, i], H)
             if t >= lengths[i]:
                 a[t, i, :, first:last] = 0
                 continue
             n, z = a[t, i, 0, first:last], a[t, i, 1, first:last]
             r, q = a[t, i, 2, first:last], a[t, i, 3, first:last]
-            error = carry[i, first:last]
-            _hand_over_old(error, dh[t, i, first:last], z, left[i, first:last])
-            _errors_old(n, z, r, q, error, h_prevs[t, i, first:last])
-            error[:] = left[i, first:last]
+            h_prev, dh_t = h_prevs[t, i, first:last], dh[t, i, first:last]
+            _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
         meet(barrier, count)  # the product takes the errors of all units
         multiply(flat[t, row:row_end, columns:], W_h, carry[row:row_end], panel, panel_end)
 
@@ -481,10 +477,10 @@ def gru_sequence_vjp(
     h_prevs, d = before(h, h_0), np.empty_like(h)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
-    left = np.zeros_like(carry)
+    left, dd = np.zeros_like(carry), np.zeros_like(carry)
 
     def work(*part: Any) -> None:
-        _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, *part)
+        _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, dd, *part)
 
     together(T, B, 3 * H * H, W_n.shape[0], work)
     X = valid_alone(X, lengths)
@@ -639,10 +635,9 @@ def gru_reset_after_sequence_vjp(
     h_prevs = before(h, h_0)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
-    left = np.zeros_like(carry)
 
     def work(*part: Any) -> None:
-        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, left, *part)
+        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)
 
     together(T, B, 3 * H * H, W_h.shape[0], work)
     X = valid_alone(X, lengths)

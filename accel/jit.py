@@ -1,5 +1,8 @@
 """Compilation: `kernel` for what Python calls, `helper` for what kernels call, and the disk cache.
 
+A view of an array costs a count of its references, up and down, each as long as a small product.
+What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`.
+
 Numba keys a cached kernel on the text of the kernel's own file: after an edit of a helper in
 another file it goes on to load the old machine code. Nor does it key on NUMBA_BOUNDSCHECK. So each
 kernel has a cache folder here that is named after everything its code depends on, and no entry can
@@ -21,6 +24,7 @@ name and writes it to the index before it writes the code.
 import ast
 import functools
 import hashlib
+import inspect
 import os
 import shutil
 import sys
@@ -33,6 +37,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numpy as np
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.core.typed_passes import NativeLowering
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,8 +52,47 @@ PACKAGE = __name__.rpartition(".")[0]
 njit: Any = numba.njit
 config: Any = numba.config
 
-# without it a division checks for 0 and raises; never all of fastmath: it makes isnan(nan) False
-OPTIONS = {"error_model": "numpy"}
+
+class _Wide(Lower):  # type: ignore[misc]
+    """Code whose loops may take the widest vectors: LLVM keeps to half of them on some processors.
+
+    Those are said to slow down with 512 bits; they have not for years, and a loop of exponentials
+    takes 0.6 times as long. Other processors' code is the same.
+    """
+
+    def setup_function(self, fndesc: Any) -> None:
+        """The function with one more attribute, which llvmlite does not know but prints."""
+        super().setup_function(fndesc)
+        set.add(self.function.attributes, '"prefer-vector-width"="512"')
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _WideLowering(NativeLowering):  # type: ignore[misc]
+    _name = "wide_lowering"
+
+    @property
+    def lowering_class(self) -> type[_Wide]:
+        return _Wide
+
+
+class Compiler(CompilerBase):  # type: ignore[misc]
+    """Numba's own passes, but for that one."""
+
+    def define_pipelines(self) -> list[Any]:
+        """The one pipeline there is."""
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (_WideLowering if each is NativeLowering else each, why)
+            for each, why in pipeline.passes
+        ]
+        pipeline.finalize()
+        return [pipeline]
+
+
+# without numpy's error model a division checks for 0 and raises; never all of fastmath: it makes
+# isnan(nan) False
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "pipeline_class": Compiler}
+LEAN = OPTIONS | {"_nrt": False}
 
 _lock = threading.Lock()
 _texts: dict[str, bytes | None] = {}
@@ -71,6 +118,15 @@ def helper(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
+    """A helper without reference counts: it makes no array and returns none."""
+    text(function.__module__)
+    # the caller would count down what was never counted up
+    assert "Array" not in str(inspect.signature(function).return_annotation)
+    compiled: Callable[P, R] = njit(**LEAN)(function)
+    return compiled
+
+
 def contracted(function: Callable[P, R]) -> Callable[P, R]:
     """A helper whose a * b + c may be one fused instruction, which rounds once."""
     text(function.__module__)
@@ -84,6 +140,18 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     All its floating arguments have that dtype, and its arrays are C-contiguous and writable (see
     `arrays`), so that each dtype has one signature. A kernel cannot call a kernel.
     """
+    return _called(function, OPTIONS)
+
+
+def lean_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """A kernel without reference counts: it makes no array, and calls no helper that returns one.
+
+    Such a helper would count up what is never counted down: the array would never be freed.
+    """
+    return _called(function, LEAN)
+
+
+def _called(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
     text(function.__module__)
     if config.DISABLE_JIT:
 
@@ -100,28 +168,28 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         dtype = args[0].dtype  # type: ignore[attr-defined]
         if dtype not in compiled:
-            compiled[dtype] = _compile(function, str(dtype))
+            compiled[dtype] = _compile(function, options, str(dtype))
             return _first(compiled[dtype], function, str(dtype), *args, **kwargs)
         return compiled[dtype](*args, **kwargs)
 
     return call
 
 
-def _compile(function: Callable[P, R], dtype: str) -> Callable[P, R]:
+def _compile(function: Callable[P, R], options: dict[str, Any], dtype: str) -> Callable[P, R]:
     """The dispatcher of a kernel for one dtype; it compiles or loads at its first call."""
     compiled: Callable[P, R]
     with _lock:
         folder = cache_folder(function.__module__)
         if folder is None:
-            compiled = njit(nogil=True, **OPTIONS)(function)
+            compiled = njit(nogil=True, **options)(function)
             return compiled
         before = config.CACHE_DIR
         config.CACHE_DIR = str(folder / dtype)
         try:
             # the folder is read here, once, and not at the first call
-            compiled = njit(cache=True, nogil=True, **OPTIONS)(function)
+            compiled = njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:  # the folder has gone since, and Numba knows no other
-            compiled = njit(nogil=True, **OPTIONS)(function)
+            compiled = njit(nogil=True, **options)(function)
         finally:
             config.CACHE_DIR = before
         return compiled

@@ -12,14 +12,14 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whole_or
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
-from nnspec.accel.jit import helper, kernel
+from nnspec.accel.jit import kernel, lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
-    flat_gates,
-    flat_panels,
+    clear_beyond,
+    fill,
     for_errors,
     gates,
     input_gradients,
@@ -35,36 +35,47 @@ from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
 from nnspec.accel.threads import meet
 from nnspec.accel.vector_math import sigmoid, tanh
+from nnspec.accel.vectors import lanes, put, take, zero_vector
 
 Packed = tuple[Array, Array, Array, Array]
 
 
-@helper
-def _see(a: Array, p: Array, c: Array) -> None:
-    """a += p c: a gate sees the cell."""
-    for k in range(a.size):
-        a[k] += p[k] * c[k]
+@lean_helper
+def _cell(
+    i: Array,  # these four: preactivations; the gates where they are kept
+    f: Array,
+    g: Array,
+    o: Array,
+    p: Array,  # (3, columns): of i, f and o
+    c: Array,  # c_{t-1}, then c_t
+    cell: Array,  # c_t where it is kept
+    h: Array,
+    peepholes: bool,
+    keep: bool,
+) -> None:
+    """c = f c + i g and h = o tanh(c), of one row."""
+    for k in range(0, c.size, lanes(c)):
+        c_prev = take(c, k)
+        a_i, a_f, a_o = take(i, k), take(f, k), take(o, k)
+        if peepholes:  # not by p = 0: 0 times an infinite cell is NaN
+            a_i += take(p[0], k) * c_prev
+            a_f += take(p[1], k) * c_prev
+        i_t, f_t, g_t = sigmoid(a_i), sigmoid(a_f), tanh(take(g, k))
+        c_t = f_t * c_prev + i_t * g_t
+        if peepholes:
+            a_o += take(p[2], k) * c_t
+        o_t = sigmoid(a_o)
+        put(c, k, c_t)
+        put(h, k, o_t * tanh(c_t))
+        if keep:
+            put(i, k, i_t)
+            put(f, k, f_t)
+            put(g, k, g_t)
+            put(o, k, o_t)
+            put(cell, k, c_t)
 
 
-@helper
-def _cell(i: Array, f: Array, g: Array, c: Array) -> None:
-    """i, f and g in place of their preactivations, and c = f c + i g."""
-    for k in range(i.size):
-        i[k] = sigmoid(i[k])
-        f[k] = sigmoid(f[k])
-        g[k] = tanh(g[k])
-        c[k] = f[k] * c[k] + i[k] * g[k]
-
-
-@helper
-def _output(o: Array, c: Array, h: Array) -> None:
-    """o in place of its preactivation, and h = o tanh(c)."""
-    for k in range(o.size):
-        o[k] = sigmoid(o[k])
-        h[k] = o[k] * tanh(c[k])
-
-
-@kernel
+@lean_kernel
 def _states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
@@ -86,9 +97,12 @@ def _states(
     count: int,
 ) -> None:
     T, B, H = h.shape
+    keep = cells.shape[0] > 0
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B)
-    V_x, V_h, flat = flat_panels(W_x), flat_panels(W_h), flat_gates(a)
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
+    flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -100,52 +114,56 @@ def _states(
             add_gates(h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end)
             for n in range(row, row_end):
                 cell = c[n, first:last]
+                kept = cells[t, n, first:last] if keep else cell
                 if t < lengths[n]:
                     i, f = gate_t[n, 0, first:last], gate_t[n, 1, first:last]
                     g, o = gate_t[n, 2, first:last], gate_t[n, 3, first:last]
-                    if peepholes:  # not by p = 0: 0 times an infinite cell is NaN
-                        _see(i, p[0, first:last], cell)
-                        _see(f, p[1, first:last], cell)
-                    _cell(i, f, g, cell)
-                    if peepholes:
-                        _see(o, p[2, first:last], cell)
-                    _output(o, cell, h[t, n, first:last])
+                    h_t = h[t, n, first:last]
+                    _cell(i, f, g, o, p[:, first:last], cell, kept, h_t, peepholes, keep)
                 else:
                     h[t, n, first:last] = 0
-                if cells.shape[0] > 0:
-                    cells[t, n, first:last] = cell
+                    if keep:
+                        fill(kept, cell)
             meet(barrier, count)  # the next product takes all of h_t
 
 
-@helper
-def _errors_o_c(o: Array, c: Array, dh: Array, carry: Array, dc: Array) -> None:
-    """da_o in place of o, and dc += e o (1 - tanh² c), e being dh + the next step's error."""
-    for k in range(o.size):
-        e = dh[k] + carry[k]
-        m = tanh(c[k])
-        dc[k] += e * o[k] * (ONE - m * m)
-        o[k] = e * m * (o[k] * (ONE - o[k]))
+@lean_helper
+def _errors(
+    i: Array,  # these four: gates, then the errors of their preactivations
+    f: Array,
+    g: Array,
+    o: Array,
+    p: Array,  # (3, columns): of i, f and o
+    c: Array,
+    c_prev: Array,
+    dh: Array,
+    carry: Array,  # the next step's error of h, then 0
+    dc: Array,  # the next step's error of c, then this step's of c_{t-1}
+    peepholes: bool,
+) -> None:
+    """The errors of one row's step."""
+    for k in range(0, c.size, lanes(c)):
+        i_t, f_t, g_t, o_t = take(i, k), take(f, k), take(g, k), take(o, k)
+        e = take(dh, k) + take(carry, k)
+        m = tanh(take(c, k))
+        da_o = e * m * (o_t * (ONE - o_t))
+        dc_t = take(dc, k) + e * o_t * (ONE - m * m)
+        if peepholes:
+            dc_t += take(p[2], k) * da_o
+        da_i = dc_t * g_t * (i_t * (ONE - i_t))
+        da_f = dc_t * take(c_prev, k) * (f_t * (ONE - f_t))
+        put(g, k, dc_t * i_t * (ONE - g_t * g_t))
+        dc_prev = dc_t * f_t
+        if peepholes:
+            dc_prev += take(p[0], k) * da_i + take(p[1], k) * da_f
+        put(i, k, da_i)
+        put(f, k, da_f)
+        put(o, k, da_o)
+        put(dc, k, dc_prev)
+        put(carry, k, zero_vector(c))
 
 
-@helper
-def _errors_i_g(i: Array, g: Array, dc: Array) -> None:
-    """da_i and da_g in place of i and g."""
-    for k in range(i.size):
-        da_i = dc[k] * g[k] * (i[k] * (ONE - i[k]))
-        g[k] = dc[k] * i[k] * (ONE - g[k] * g[k])
-        i[k] = da_i
-
-
-@helper
-def _errors_f_c(f: Array, c_prev: Array, dc: Array) -> None:
-    """da_f in place of f, and the error of the cell before, dc f, in place of dc."""
-    for k in range(f.size):
-        da_f = dc[k] * c_prev[k] * (f[k] * (ONE - f[k]))
-        dc[k] *= f[k]
-        f[k] = da_f
-
-
-@kernel
+@lean_kernel
 def _states_vjp(
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 4 columns, WIDTH): for da W_h
@@ -165,11 +183,11 @@ def _states_vjp(
     count: int,
 ) -> None:
     T, _, H = dh.shape
-    flat = flat_gates(a)
+    flat = a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     for t in range(T - 1, -1, -1):
         for n in range(row, row_end):
-            a[t, n, :, H:] = 0  # NaN where the input is infinite
+            clear_beyond(a[t, n], H)
             if t >= lengths[n]:
                 a[t, n, :, first:last] = 0
                 continue
@@ -177,15 +195,9 @@ def _states_vjp(
             g, o = a[t, n, 2, first:last], a[t, n, 3, first:last]
             c_prev = cells[t - 1, n, first:last] if t > 0 else c_0[n, first:last]
             error, dcell = carry[n, first:last], dc[n, first:last]
-            _errors_o_c(o, cells[t, n, first:last], dh[t, n, first:last], error, dcell)
-            if peepholes:
-                _see(dcell, p[2, first:last], o)
-            _errors_i_g(i, g, dcell)
-            _errors_f_c(f, c_prev, dcell)
-            if peepholes:
-                _see(dcell, p[0, first:last], i)
-                _see(dcell, p[1, first:last], f)
-            error[:] = 0
+            c, dh_t = cells[t, n, first:last], dh[t, n, first:last]
+            see = p[:, first:last]
+            _errors(i, f, g, o, see, c, c_prev, dh_t, error, dcell, peepholes)
         meet(barrier, count)  # the product takes the errors of all units
         multiply(flat[t, row:row_end], W_h, carry[row:row_end], panel, panel_end)
 

@@ -18,21 +18,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import config, helper
+from nnspec.accel.jit import config, lean_helper
+from nnspec.accel.vectors import VECTOR, spread
 
-_features = llvm.get_host_cpu_features()
-# bytes of a vector, and rows of a tile: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
-if _features.get("avx512f"):
-    VECTOR, ROWS = 64, 8
-elif _features.get("avx2"):
-    VECTOR, ROWS = 32, 4
-elif _features.get("neon") or llvm.get_process_triple().startswith(("aarch64", "arm64")):
-    VECTOR, ROWS = 16, 8
-else:
-    VECTOR, ROWS = 16, 4
+# rows of a tile: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
+_many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
+ROWS = 8 if _many else 4
 PANEL = 2 * VECTOR
 # rows of x and of M that stay in the second-level cache while the panels go by
-ROW_BLOCK, DEPTH_BLOCK = 128, 1024
+ROW_BLOCK, DEPTH_BLOCK = 64, 256
 
 
 def width(dtype: Any) -> int:
@@ -83,7 +77,6 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
             name = f"llvm.fma.v{lanes}f{8 * size}"
             function = ir.FunctionType(vector, [vector] * 3)
             fma = cgutils.get_or_insert_function(builder.module, function, name)
-            lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
             zero = ir.Constant(vector, [ir.Constant(element, 0.0)] * lanes)
 
             def pointer(kind: Any, array: Any, start: Any) -> Any:
@@ -96,11 +89,6 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                 value = builder.load(place)
                 value.align = size
                 return value
-
-            def splat(value: Any) -> Any:
-                undefined = ir.Constant(vector, ir.Undefined)
-                first = builder.insert_element(undefined, value, ir.IntType(32)(0))
-                return builder.shuffle_vector(first, undefined, lane_zero)
 
             x_data = pointer(signature.args[0], x_array, x_start)
             M_data = pointer(signature.args[4], M_array, M_start)
@@ -143,7 +131,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                     column = builder.mul(here, x_column)
                     for row in range(rows):
                         place = builder.gep(x_data, [builder.add(offsets[row], column)])
-                        left = splat(builder.load(place))
+                        left = spread(builder, builder.load(place), lanes)
                         for v in range(vectors):
                             j = (chain * rows + row) * vectors + v
                             new[j] = builder.call(fma, [left, right[v], new[j]])
@@ -245,7 +233,7 @@ ABREAST, NEAR = 4, 1 << 15
 _tile_abreast = _make(1, 1, ABREAST)
 
 
-@helper
+@lean_helper
 def pack_part(M: Array, top: int, left: int, right: int, packed: Array) -> None:
     """Columns left … right-1 of M's rows from `top` on into panels; M has contiguous rows."""
     K, w = packed.shape[1:]
@@ -264,7 +252,7 @@ def pack_part(M: Array, top: int, left: int, right: int, packed: Array) -> None:
                         panel[k, j] = M[top + k, first + j] if first + j < right else 0
 
 
-@helper
+@lean_helper
 def pack(M: Array, packed: Array) -> None:
     """M (K, N) into panels (panels, K, WIDTH), whose columns beyond N become zeros."""
     pack_part(M, 0, 0, M.shape[1], packed)
@@ -323,7 +311,7 @@ def _interpreted_block(M: Array, row: int, place: int, y: Array, y_row: int, at:
 _block: Any = _interpreted_block if config.DISABLE_JIT else intrinsic(_transpose_block)
 
 
-@helper
+@lean_helper
 def transpose(M: Array, y: Array) -> None:
     """y = Mᵀ, M (N, K), y (K, N), both with contiguous rows."""
     N, K = M.shape
@@ -339,7 +327,7 @@ def transpose(M: Array, y: Array) -> None:
             y[k, j] = line[k]
 
 
-@helper
+@lean_helper
 def pack_transposed(M: Array, packed: Array) -> None:
     """Mᵀ into panels, M (N, K): as `pack` of the transposed matrix."""
     N = M.shape[0]
@@ -351,7 +339,7 @@ def pack_transposed(M: Array, packed: Array) -> None:
             packed[p, :, here:] = 0
 
 
-@helper
+@lean_helper
 def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     """y += x M for the panels first … last-1: x (B, K), packed (panels, K, WIDTH).
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array, all_steps
-from nnspec.accel.jit import helper, kernel
+from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import (
     ROWS,
     aligned,
@@ -47,7 +47,7 @@ def _four(weights: Sequence[Array]) -> tuple[Array, ...]:
     return (*weights, *[weights[-1]] * (MOST_GATES - len(weights)))
 
 
-@kernel
+@lean_kernel
 def _pack_gates(packed: Array, weights: Any, column: int) -> None:
     _, _, K, _ = packed.shape
     for g in range(packed.shape[0]):
@@ -63,7 +63,7 @@ def gates(weights: Sequence[Array], column: int, K: int) -> Array:
     return packed
 
 
-@kernel
+@lean_kernel
 def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
     columns = packed.shape[1] // count
     for g in range(count):
@@ -83,7 +83,7 @@ def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
     return packed
 
 
-@helper
+@lean_helper
 def steps_at_once(B: int) -> int:
     """How many steps' inputs' part is done at once."""
     return max(1, ROWS_AT_ONCE // max(B, 1))
@@ -124,26 +124,22 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     threads.together(count, part)
 
 
-@helper
+@lean_helper
 def fill(row: Array, values: Array) -> None:
     """row = values."""
     for k in range(row.size):
         row[k] = values[k]
 
 
-@helper
-def flat_panels(W: Array) -> Array:
-    """(gates, panels, K, WIDTH) as (gates panels, K, WIDTH): a reshape costs as much as a step."""
-    return W.reshape(W.shape[0] * W.shape[1], W.shape[2], W.shape[3])
+@lean_helper
+def clear_beyond(a: Array, H: int) -> None:
+    """0 in the columns that fill up each gate's last panel: NaN where the input is infinite."""
+    for g in range(a.shape[0]):
+        for k in range(H, a.shape[1]):
+            a[g, k] = 0
 
 
-@helper
-def flat_gates(a: Array) -> Array:
-    """(steps, B, gates, columns) as (steps, B, gates columns)."""
-    return a.reshape(a.shape[0], a.shape[1], a.shape[2] * a.shape[3])
-
-
-@helper
+@lean_helper
 def add_gates(
     x: Array,  # (rows, K)
     W: Array,  # (gates panels, K, WIDTH)
@@ -161,7 +157,7 @@ def add_gates(
             multiply(x, W[first : first + panels], some, panel, panel_end)
 
 
-@helper
+@lean_helper
 def inputs_part(
     X: Array,  # (T, B, I)
     W_x: Array,  # (gates panels, I, WIDTH)
@@ -229,7 +225,7 @@ def before(h: Array, h_0: Array) -> Array:
     return np.concatenate([h_0[np.newaxis], h[:-1]]) if len(h) else h
 
 
-@kernel
+@lean_kernel
 def _add_products(
     da: Array,  # (N, gates, columns)
     Y: Array,  # (N, K)
@@ -303,7 +299,7 @@ def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Arra
     return total[:, :H]
 
 
-@kernel
+@lean_kernel
 def _add_rows(da: Array, total: Array) -> None:
     for n in range(da.shape[0]):
         row = da[n]
@@ -319,7 +315,7 @@ def bias_gradients(da: Array, H: int) -> Array:
     return total.reshape(G, columns)[:, :H]
 
 
-@kernel
+@lean_kernel
 def _product(x: Array, packed: Array, y: Array, row: int, row_end: int) -> None:
     multiply(x[row:row_end, : packed.shape[1]], packed, y[row:row_end], 0, packed.shape[0])
 

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import config
-from nnspec.accel.packed import VECTOR
+from nnspec.accel.vectors import VECTOR, spread
 
 CHAINS = 4
 
@@ -35,13 +35,7 @@ def _reduction(kind: str, arrays: int, *, shifted: bool = False) -> Any:
         length = builder.extract_value(rows[0].shape, 0)
         first = ir.Constant(element, float("-inf") if kind == "largest" else 0.0)
 
-        def splat(value: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            only = builder.insert_element(undefined, value, ir.IntType(32)(0))
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-            return builder.shuffle_vector(only, undefined, mask)
-
-        shift = {vector: splat(args[-1]), element: args[-1]} if shifted else {}
+        shift = {vector: spread(builder, args[-1], lanes), element: args[-1]} if shifted else {}
 
         def fma(kind_of: Any) -> Any:
             name = f"llvm.fma.{f'v{lanes}' if kind_of is vector else ''}f{8 * size}"

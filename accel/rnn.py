@@ -11,13 +11,11 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import layer, layer_vjp, named
-from nnspec.accel.jit import helper, kernel
+from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, multiply
 from nnspec.accel.recurrent import (
     before,
     bias_gradients,
-    flat_gates,
-    flat_panels,
     for_errors,
     gates,
     input_gradients,
@@ -32,35 +30,32 @@ from nnspec.accel.recurrent import (
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
 from nnspec.accel.threads import meet
 from nnspec.accel.vector_math import sigmoid, tanh
+from nnspec.accel.vectors import lanes, put, take, zero_vector
 
 STATE_CODES = {"tanh": TANH, "sigmoid": SIGMOID}
 
 
-@helper
+@lean_helper
 def _activate(a: Array, S: Array, code: int) -> None:
     """S = f(a)."""
-    if code == TANH:
-        for k in range(a.size):
-            S[k] = tanh(a[k])
-    else:
-        for k in range(a.size):
-            S[k] = sigmoid(a[k])
+    for k in range(0, a.size, lanes(a)):
+        if code == TANH:
+            put(S, k, tanh(take(a, k)))
+        else:
+            put(S, k, sigmoid(take(a, k)))
 
 
-@helper
+@lean_helper
 def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
     """δ = f'(S) (dS + the error from the next step), which is used up."""
-    if code == TANH:
-        for k in range(S.size):
-            delta[k] = (dS[k] + carry[k]) * (ONE - S[k] * S[k])
-    else:
-        for k in range(S.size):
-            delta[k] = (dS[k] + carry[k]) * (S[k] * (ONE - S[k]))
-    for k in range(S.size):
-        carry[k] = 0
+    for k in range(0, S.size, lanes(S)):
+        S_t, e = take(S, k), take(dS, k) + take(carry, k)
+        slope = ONE - S_t * S_t if code == TANH else S_t * (ONE - S_t)
+        put(delta, k, e * slope)
+        put(carry, k, zero_vector(S))
 
 
-@kernel
+@lean_kernel
 def _states(
     X: Array,  # (T, B, I)
     U: Array,  # (1, panels, I, WIDTH)
@@ -81,7 +76,8 @@ def _states(
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
     at_once = steps_at_once(B)
-    V_x, flat = flat_panels(U), flat_gates(a)
+    V_x = U[0]
+    flat = a.reshape(a.shape[0], B, a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         inputs_part(X, V_x, b, flat, begin, end, 0, row, row_end, panel, panel_end)
@@ -97,7 +93,7 @@ def _states(
             meet(barrier, count)  # the next product takes all of S_t
 
 
-@kernel
+@lean_kernel
 def _states_vjp(
     S: Array,  # (T, B, H): from `_states`
     W: Array,  # (panels, columns, WIDTH): for δ W

@@ -21,7 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import config, helper, kernel
+from nnspec.accel.jit import config, kernel, lean_helper
 
 # a thread that is awake begins some 20 µs after its caller: what takes less than a few times that
 # is done by one
@@ -141,7 +141,7 @@ _give_way: Any = types.ExternalFunction(
 )
 
 
-@helper
+@lean_helper
 def _wait(counter: Array, wanted: int) -> None:
     """Until the counter has come so far."""
     looks = 0
@@ -151,7 +151,7 @@ def _wait(counter: Array, wanted: int) -> None:
             _give_way()
 
 
-@helper
+@lean_helper
 def meet(barrier: Array, count: int) -> None:
     """Wait until all `count` threads have come here as often as this one."""
     if count > 1:

@@ -1,4 +1,4 @@
-"""exp, tanh, sigmoid, log and log1p of one number, without a branch: loops of them vectorise.
+"""exp, tanh, sigmoid, log and log1p of a vector, or of a number, without a branch.
 
 Each is within 2 ulp over its whole range, subnormal results and tails included; NaN stays NaN,
 infinities give the limits. The polynomials are minimax fits in relative error; the interval stands
@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from nnspec.accel.jit import config, contracted
+from nnspec.accel.vectors import scalar_of, select, signed
 
 F = np.float32
 
@@ -21,7 +22,9 @@ ROUND_32, ROUND_64 = F(12582912.0), 6755399441055744.0
 LOG2_E_32, LOG2_E_64 = F(1.4426950408889634), 1.4426950408889634
 LN_2_HIGH_32, LN_2_LOW_32 = F(0.693359375), F(-2.12194440e-4)
 LN_2_HIGH_64, LN_2_LOW_64 = 0.6931471803691238, 1.9082149292705877e-10
-ABOVE_32, ABOVE_64 = F(12582912.0 + 64), 6755399441055744.0 + 128
+# with the exponent's bias besides: the low bits are then those of a power of two
+BIASED_32, BIASED_64 = F(12582912.0 + 127), 6755399441055744.0 + 1023
+ABOVE_32, ABOVE_64 = F(12582912.0 + 127 + 64), 6755399441055744.0 + 1023 + 128
 # beyond these e^x is 0 or infinite
 LOWEST_32, HIGHEST_32 = F(-104.0), F(89.0)
 LOWEST_64, HIGHEST_64 = -746.0, 710.0
@@ -30,98 +33,111 @@ NORMAL_32, NORMAL_64 = F(2.0**-126), 2.0**-1022
 LIFT_32, LIFT_64 = F(2.0**24), 2.0**53
 
 
-def _float_parts(dtype: Any) -> tuple[ir.Type, ir.Type, int, int, int]:
-    """LLVM's float and integer of a dtype, the bits of its significand, its bias, ROUND's bits."""
-    if dtype == types.float32:
-        return ir.FloatType(), ir.IntType(32), 23, 127, int(ROUND_32.view(np.int32))
-    return ir.DoubleType(), ir.IntType(64), 52, 1023, int(np.float64(ROUND_64).view(np.int64))
+def _bits_of(builder: Any, value: Any) -> tuple[Any, Any, int]:
+    """A float or vector as integers, a maker of such constants, the bits of a significand."""
+    many = isinstance(value.type, ir.VectorType)
+    floating = value.type.element if many else value.type
+    wide = isinstance(floating, ir.DoubleType)
+    element = ir.IntType(64 if wide else 32)
+    kind = ir.VectorType(element, value.type.count) if many else element
+
+    def constant(number: int) -> Any:
+        return ir.Constant(kind, [number] * kind.count if many else number)
+
+    return builder.bitcast(value, kind), constant, 52 if wide else 23
 
 
 def _scaled(typingctx: Any, y: Any, m: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        floating, integer, shift, bias, rounding = _float_parts(y)
-        number = builder.sub(builder.bitcast(args[1], integer), integer(rounding))
+        bits, constant, shift = _bits_of(builder, args[1])
+        narrow = scalar_of(y) == types.float32
+        rounding = ROUND_32.view(np.int32) if narrow else np.float64(ROUND_64).view(np.int64)
+        number = builder.sub(bits, constant(int(rounding)))
         # in two steps: 2^n itself may overflow where y 2^n does not, or vanish
-        half = builder.ashr(number, integer(1))
+        half = builder.ashr(number, constant(1))
         result = args[0]
         for power in (half, builder.sub(number, half)):
-            bits = builder.shl(builder.add(power, integer(bias)), integer(shift))
-            result = builder.fmul(result, builder.bitcast(bits, floating))
+            bits = builder.shl(
+                builder.add(power, constant(127 if narrow else 1023)), constant(shift)
+            )
+            result = builder.fmul(result, builder.bitcast(bits, args[0].type))
         return result
 
     return y(y, m), emit
 
 
-def _raised(typingctx: Any, y: Any, m: Any) -> Any:
+def _power(typingctx: Any, m: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        floating, integer, shift, _, _ = _float_parts(y)
-        # of m's bits the low ones alone are left, which hold the power
-        power = builder.shl(builder.bitcast(args[1], integer), integer(shift))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], integer), power), floating)
+        bits, constant, shift = _bits_of(builder, args[0])
+        # of m's bits the low ones alone are left, which hold the biased power
+        return builder.bitcast(builder.shl(bits, constant(shift)), args[0].type)
 
-    return y(y, m), emit
+    return m(m), emit
 
 
 def _significand(typingctx: Any, x: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        floating, integer, shift, _, _ = _float_parts(x)
-        root = integer(_bits(x))
-        above = builder.sub(builder.bitcast(args[0], integer), root)
-        fraction = builder.and_(above, integer((1 << shift) - 1))
-        return builder.bitcast(builder.add(fraction, root), floating)
+        bits, constant, shift = _bits_of(builder, args[0])
+        root = constant(_half_root(x))
+        fraction = builder.and_(builder.sub(bits, root), constant((1 << shift) - 1))
+        return builder.bitcast(builder.add(fraction, root), args[0].type)
 
     return x(x), emit
 
 
 def _exponent(typingctx: Any, x: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        floating, integer, shift, _, _ = _float_parts(x)
-        above = builder.sub(builder.bitcast(args[0], integer), integer(_bits(x)))
-        return builder.sitofp(builder.ashr(above, integer(shift)), floating)
+        bits, constant, shift = _bits_of(builder, args[0])
+        above = builder.sub(bits, constant(_half_root(x)))
+        return builder.sitofp(builder.ashr(above, constant(shift)), args[0].type)
 
     return x(x), emit
 
 
-def _bits(dtype: Any) -> int:
-    if dtype == types.float32:
+def _half_root(kind: Any) -> int:
+    """The bits of √½."""
+    if scalar_of(kind) == types.float32:
         return int(HALF_ROOT_32.view(np.int32))
     return int(np.float64(HALF_ROOT_64).view(np.int64))
 
 
 if config.DISABLE_JIT:
 
+    def _whole(m: Any) -> Any:
+        """A whole number as an integer, 0 for a NaN."""
+        return np.where(np.isnan(m), 0, m).astype(np.int64)
+
     def scaled(y: Any, m: Any) -> Any:
         """y 2^n, where m is n + ROUND."""
-        rounding = ROUND_32 if isinstance(m, np.float32) else ROUND_64
-        return np.ldexp(y, 0 if np.isnan(m) else int(m - rounding))
+        return np.ldexp(y, _whole(m - (ROUND_32 if m.dtype == np.float32 else ROUND_64)))
 
-    def raised(y: Any, m: Any) -> Any:
-        """y 2^n, where m is n + ROUND, and both and the result are normal; anything for a NaN."""
-        return scaled(y, m)
+    def power(m: Any) -> Any:
+        """2^n, where m is n + BIASED and the result is normal; anything for a NaN."""
+        biased = BIASED_32 if m.dtype == np.float32 else BIASED_64
+        return np.ldexp(np.ones_like(m), _whole(m - biased))
 
     def significand(x: Any) -> Any:
         """x 2^-k in [√½, √2), x positive and normal."""
-        return np.ldexp(x, -int(exponent(x)))
+        return np.ldexp(x, -_whole(exponent(x)))
 
     def exponent(x: Any) -> Any:
         """k of `significand`, as a float."""
-        half = HALF_ROOT_32 if isinstance(x, np.float32) else HALF_ROOT_64
-        if not np.isfinite(x) or x <= 0:
-            return type(x)(0)
-        fraction, k = np.frexp(x)
-        return type(x)(k if fraction >= half else k - 1)
+        half = HALF_ROOT_32 if x.dtype == np.float32 else HALF_ROOT_64
+        right = np.isfinite(x) & (x > 0)
+        fraction, k = np.frexp(np.where(right, x, 1))
+        return np.where(right, k - (fraction < half), 0).astype(x.dtype)[()]
 
 else:
     scaled = intrinsic(_scaled)
-    raised = intrinsic(_raised)
+    power = intrinsic(_power)
     significand = intrinsic(_significand)
     exponent = intrinsic(_exponent)
 
 
 @contracted
 def _exp_32(x: Any) -> Any:
-    y = x if not x < LOWEST_32 else LOWEST_32
-    y = y if not y > HIGHEST_32 else HIGHEST_32
+    y = select(x < LOWEST_32, LOWEST_32, x)
+    y = select(y > HIGHEST_32, HIGHEST_32, y)
     m = y * LOG2_E_32 + ROUND_32
     n = m - ROUND_32
     reduced = y - n * LN_2_HIGH_32
@@ -139,8 +155,8 @@ def _exp_32(x: Any) -> Any:
 
 @contracted
 def _exp_64(x: Any) -> Any:
-    y = x if not x < LOWEST_64 else LOWEST_64
-    y = y if not y > HIGHEST_64 else HIGHEST_64
+    y = select(x < LOWEST_64, LOWEST_64, x)
+    y = select(y > HIGHEST_64, HIGHEST_64, y)
     m = y * LOG2_E_64 + ROUND_64
     n = m - ROUND_64
     reduced = y - n * LN_2_HIGH_64
@@ -164,7 +180,7 @@ def _exp_64(x: Any) -> Any:
 
 @contracted
 def _exp_below_32(x: Any) -> Any:
-    y = x if not x < LOWEST_32 else LOWEST_32
+    y = select(x < LOWEST_32, LOWEST_32, x)
     # 2^64 too large, so that it is a normal number
     m = y * LOG2_E_32 + ABOVE_32
     n = m - ABOVE_32
@@ -174,13 +190,12 @@ def _exp_below_32(x: Any) -> Any:
     p = p * r + F(0.04166838899254799)
     p = p * r + F(0.1666652113199234)
     p = p * r + F(0.4999999403953552)
-    power = raised(F(1) + (p * (r * r) + r), m)
-    return power * F(2.0**-64) + r * F(0)  # for a NaN's sake
+    return (F(1) + (p * (r * r) + r)) * power(m) * F(2.0**-64)
 
 
 @contracted
 def _exp_below_64(x: Any) -> Any:
-    y = x if not x < LOWEST_64 else LOWEST_64
+    y = select(x < LOWEST_64, LOWEST_64, x)
     m = y * LOG2_E_64 + ABOVE_64
     n = m - ABOVE_64
     r = (y - n * LN_2_HIGH_64) - n * LN_2_LOW_64
@@ -195,8 +210,39 @@ def _exp_below_64(x: Any) -> Any:
     p = p * r + 0.041666666666666095
     p = p * r + 0.16666666666666682
     p = p * r + 0.5
-    power = raised(1.0 + (p * (r * r) + r), m)
-    return power * 2.0**-128 + r * 0.0
+    return (1.0 + (p * (r * r) + r)) * power(m) * 2.0**-128
+
+
+@contracted
+def _exp_double_32(a: Any) -> Any:
+    """e^-2a for a ≥ 0, but 2^-116 where it is less."""
+    y = select(a > F(40), F(40), a)
+    m = y * (F(-2) * LOG2_E_32) + BIASED_32
+    n = m - BIASED_32
+    r = (F(-2) * y - n * LN_2_HIGH_32) - n * LN_2_LOW_32
+    p = F(0.0013814540579915047)  # as in `_exp_32`
+    p = p * r + F(0.00836874544620514)
+    p = p * r + F(0.04166838899254799)
+    p = p * r + F(0.1666652113199234)
+    p = p * r + F(0.4999999403953552)
+    return (F(1) + (p * (r * r) + r)) * power(m)
+
+
+@contracted
+def _inverse_32(d: Any) -> Any:
+    """1 / d for 1 ≤ d ≤ 2, to 1e-4; a division takes longer than all the rest of a sigmoid."""
+    # Chebyshev's: off by T₃(2d - 3) / 99
+    r = F(210 / 99) + d * (F(32 / 99) * d - F(144 / 99))
+    return r + r * (F(1) - d * r)
+
+
+@contracted
+def _inverse_64(d: Any) -> Any:
+    """1 / d for 1 ≤ d ≤ 2, but for the rounding."""
+    r = 210 / 99 + d * (32 / 99 * d - 144 / 99)
+    r = r + r * (1.0 - d * r)
+    r = r + r * (1.0 - d * r)
+    return r + r * (1.0 - d * r)
 
 
 @contracted
@@ -210,9 +256,12 @@ def _tanh_32(x: Any) -> Any:
     p = p * s + F(-0.3333333134651184)
     near = (p * s) * x + x
     a = abs(x)
-    e = _exp_below_32(-(a + a))
-    far = F(1) - (e + e) / (F(1) + e)
-    return np.copysign(near if a < F(0.625) else far, x)
+    e = _exp_double_32(a)
+    d = F(1) + e
+    r = _inverse_32(d)
+    r = r + r * (F(1) - d * r)
+    far = F(1) - (e + e) * r
+    return signed(select(a < F(0.625), near, far), x)
 
 
 @contracted
@@ -232,35 +281,39 @@ def _tanh_64(x: Any) -> Any:
     near = (p * s) * x + x
     a = abs(x)
     e = _exp_below_64(-(a + a))
-    far = 1.0 - (e + e) / (1.0 + e)
-    return np.copysign(near if a < 0.625 else far, x)
+    far = 1.0 - (e + e) * _inverse_64(1.0 + e)
+    return signed(select(a < 0.625, near, far), x)
 
 
 @contracted
 def _sigmoid_32(x: Any) -> Any:
     e = _exp_below_32(-abs(x))
     d = F(1) + e
-    q = (F(1) if x >= F(0) else e) / d
-    # what the quotient and the sum lost, or the roundings of e, d and q would pass 2 ulp together
-    lost = ((F(1) if x >= F(0) else e) - q * d) - q * (e - (d - F(1)))
-    return q + lost * (q if x >= F(0) else F(1) - q)
+    r = _inverse_32(d)
+    above = select(x >= F(0), F(1), e)
+    q = above * r
+    # what r, the product and the sum lost
+    lost = (above - q * d) - q * (e - (d - F(1)))
+    return q + lost * r
 
 
 @contracted
 def _sigmoid_64(x: Any) -> Any:
     e = _exp_below_64(-abs(x))
     d = 1.0 + e
-    q = (1.0 if x >= 0.0 else e) / d
-    lost = ((1.0 if x >= 0.0 else e) - q * d) - q * (e - (d - 1.0))  # as above
-    return q + lost * (q if x >= 0.0 else 1.0 - q)
+    r = _inverse_64(d)
+    above = select(x >= 0.0, 1.0, e)
+    q = above * r
+    lost = (above - q * d) - q * (e - (d - 1.0))  # as above
+    return q + lost * r
 
 
 @contracted
 def _log_32(x: Any) -> Any:
     small = x < NORMAL_32
-    y = x * LIFT_32 if small else x
+    y = select(small, x * LIFT_32, x)
     f = significand(y) - F(1)
-    k = exponent(y) - (F(24) if small else F(0))
+    k = exponent(y) - select(small, F(24), F(0))
     s = f / (F(2) + f)
     z = s * s
     p = F(0.2358318567276001)  # (log((1+s)/(1-s)) / s - 2) / s² in z = s² for |s| ≤ 0.1716
@@ -269,16 +322,16 @@ def _log_32(x: Any) -> Any:
     p = p * z + F(0.6666666269302368)
     h = F(0.5) * f * f
     result = k * LN_2_HIGH_32 - ((h - (s * (h + z * p) + k * LN_2_LOW_32)) - f)
-    result = result if x > F(0) else (F(-np.inf) if x == F(0) else F(np.nan))
-    return result if not x > F(3.4028235e38) else x
+    result = select(x > F(0), result, select(x == F(0), F(-np.inf), F(np.nan)))
+    return select(x > F(3.4028235e38), x, result)
 
 
 @contracted
 def _log_64(x: Any) -> Any:
     small = x < NORMAL_64
-    y = x * LIFT_64 if small else x
+    y = select(small, x * LIFT_64, x)
     f = significand(y) - 1.0
-    k = exponent(y) - (53.0 if small else 0.0)
+    k = exponent(y) - select(small, 53.0, 0.0)
     s = f / (2.0 + f)
     z = s * s
     p = 0.1325230874163809  # (log((1+s)/(1-s)) / s - 2) / s² in z = s² for |s| ≤ 0.1716
@@ -291,35 +344,38 @@ def _log_64(x: Any) -> Any:
     p = p * z + 0.6666666666666666
     h = 0.5 * f * f
     result = k * LN_2_HIGH_64 - ((h - (s * (h + z * p) + k * LN_2_LOW_64)) - f)
-    result = result if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
-    return result if not x > 1.7976931348623157e308 else x
+    result = select(x > 0.0, result, select(x == 0.0, -np.inf, np.nan))
+    return select(x > 1.7976931348623157e308, x, result)
 
 
 @contracted
 def _log1p_32(x: Any) -> Any:
     w = F(1) + x
-    lost = x - (w - F(1)) if x < F(1) else F(1) - (w - x)
-    result = _log_32(w) + lost / (w if w > F(0) else F(1))
-    result = result if w > F(0) else _log_32(w)
-    return result if abs(x) <= F(3.4028235e38) and x != F(0) else (x if not x < F(0) else x - x)
+    lost = select(x < F(1), x - (w - F(1)), F(1) - (w - x))
+    logarithm = _log_32(w)
+    result = logarithm + lost / select(w > F(0), w, F(1))
+    result = select(w > F(0), result, logarithm)
+    # 0 keeps its sign, and of what is not finite +inf and NaN stay
+    kept = select(x < F(0), x - x, x)
+    return select(abs(x) <= F(3.4028235e38), select(x == F(0), kept, result), kept)
 
 
 @contracted
 def _log1p_64(x: Any) -> Any:
     w = 1.0 + x
-    lost = x - (w - 1.0) if x < 1.0 else 1.0 - (w - x)
-    result = _log_64(w) + lost / (w if w > 0.0 else 1.0)
-    result = result if w > 0.0 else _log_64(w)
-    return (
-        result if abs(x) <= 1.7976931348623157e308 and x != 0.0 else (x if not x < 0.0 else x - x)
-    )
+    lost = select(x < 1.0, x - (w - 1.0), 1.0 - (w - x))
+    logarithm = _log_64(w)
+    result = logarithm + lost / select(w > 0.0, w, 1.0)
+    result = select(w > 0.0, result, logarithm)
+    kept = select(x < 0.0, x - x, x)  # as above
+    return select(abs(x) <= 1.7976931348623157e308, select(x == 0.0, kept, result), kept)
 
 
 @contracted
 def _log1p_fraction_32(x: Any) -> Any:
     large = x > F(0.41421357)  # then it is log 2 + log((1 + x) / 2)
-    f = F(0.5) * (x - F(1)) if large else x
-    k = F(1) if large else F(0)
+    f = select(large, F(0.5) * (x - F(1)), x)
+    k = select(large, F(1), F(0))
     s = f / (F(2) + f)
     z = s * s
     p = F(0.2358318567276001)  # as in `_log_32`
@@ -333,8 +389,8 @@ def _log1p_fraction_32(x: Any) -> Any:
 @contracted
 def _log1p_fraction_64(x: Any) -> Any:
     large = x > 0.41421356237309503
-    f = 0.5 * (x - 1.0) if large else x
-    k = 1.0 if large else 0.0
+    f = select(large, 0.5 * (x - 1.0), x)
+    k = select(large, 1.0, 0.0)
     s = f / (2.0 + f)
     z = s * s
     p = 0.1325230874163809  # as in `_log_64`
@@ -349,46 +405,50 @@ def _log1p_fraction_64(x: Any) -> Any:
     return k * LN_2_HIGH_64 - ((h - (s * (h + z * p) + k * LN_2_LOW_64)) - f)
 
 
+def _narrow(x: Any) -> bool:
+    return bool(x.dtype == np.float32)
+
+
 def exp(x: Any) -> Any:
     """e^x."""
-    return _exp_32(x) if isinstance(x, np.float32) else _exp_64(x)
+    return _exp_32(x) if _narrow(x) else _exp_64(x)
 
 
 def exp_below(x: Any) -> Any:
     """e^x for x ≤ 0, in half the time."""
-    return _exp_below_32(x) if isinstance(x, np.float32) else _exp_below_64(x)
+    return _exp_below_32(x) if _narrow(x) else _exp_below_64(x)
 
 
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent; never beyond ±1."""
-    return _tanh_32(x) if isinstance(x, np.float32) else _tanh_64(x)
+    return _tanh_32(x) if _narrow(x) else _tanh_64(x)
 
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x), in the form whose exponential cannot overflow."""
-    return _sigmoid_32(x) if isinstance(x, np.float32) else _sigmoid_64(x)
+    return _sigmoid_32(x) if _narrow(x) else _sigmoid_64(x)
 
 
 def log(x: Any) -> Any:
     """The natural logarithm: -inf at 0, NaN below."""
-    return _log_32(x) if isinstance(x, np.float32) else _log_64(x)
+    return _log_32(x) if _narrow(x) else _log_64(x)
 
 
 def log1p(x: Any) -> Any:
     """log(1 + x)."""
-    return _log1p_32(x) if isinstance(x, np.float32) else _log1p_64(x)
+    return _log1p_32(x) if _narrow(x) else _log1p_64(x)
 
 
 def log1p_fraction(x: Any) -> Any:
     """log(1 + x) for 0 ≤ x ≤ 1."""
-    return _log1p_fraction_32(x) if isinstance(x, np.float32) else _log1p_fraction_64(x)
+    return _log1p_fraction_32(x) if _narrow(x) else _log1p_fraction_64(x)
 
 
 def _by_dtype(function: Any, narrow: Any, wide: Any) -> None:
     """Kernels that call `function` get the form for their dtype."""
 
     def choose(x):  # type: ignore[no-untyped-def]  # Numba compares both signatures, hints and all
-        return (lambda x: narrow(x)) if x == types.float32 else (lambda x: wide(x))
+        return (lambda x: narrow(x)) if scalar_of(x) == types.float32 else (lambda x: wide(x))
 
     overload(function)(choose)
 

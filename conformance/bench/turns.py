@@ -12,6 +12,7 @@ import dataclasses
 import gc
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +101,6 @@ class Process:
             )
             self._process.start()
         theirs.close()
-        self._handle = psutil.Process(self._process.pid)
         try:
             self.version = str(self._answer())
         except BenchError:
@@ -114,8 +114,8 @@ class Process:
 
     def ask(self, what: str, *arguments: Any) -> Any:
         """The process's answer; raises BenchError where it has none."""
-        with contextlib.suppress(OSError, psutil.Error):  # it is gone: the answer says so
-            self._handle.resume()
+        with contextlib.suppress(OSError):  # it is gone: the answer says so
+            self._let_run(True)
             self._connection.send((what, *arguments))
         return self._answer()
 
@@ -130,11 +130,25 @@ class Process:
             code = self._process.exitcode
             self.close()
             raise BenchError(f"{self.name}'s process ended with status {code}") from None
-        with contextlib.suppress(psutil.Error):
-            self._handle.suspend()
+        with contextlib.suppress(OSError):
+            self._let_run(False)
         if failed:
             raise BenchError(f"{self.name}: {answer}")
         return answer
+
+    def _let_run(self, runs: bool) -> None:
+        """Resume or suspend it.
+
+        By its number alone: it is a child that nobody has waited for, so the number is still its.
+        psutil compares the times of its start, and takes it for another after a step of the clock.
+        """
+        pid = self._process.pid
+        assert pid is not None
+        if os.name == "posix":
+            os.kill(pid, signal.SIGCONT if runs else signal.SIGSTOP)
+        else:
+            handle = psutil.Process(pid)
+            (handle.resume if runs else handle.suspend)()
 
     def close(self) -> None:
         """End the process."""
