@@ -11,7 +11,15 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.packed import ROWS, multiply, pack_part, pack_transposed, transpose, width
+from nnspec.accel.packed import (
+    ROWS,
+    aligned,
+    multiply,
+    pack_part,
+    pack_transposed,
+    transpose,
+    width,
+)
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
 from nnspec.accel.vector_math import sigmoid, tanh
@@ -176,7 +184,7 @@ def product(
     x, M = np.ascontiguousarray(x), np.ascontiguousarray(M)
     (B, K), dtype = x.shape, x.dtype
     N = M.shape[0 if transposed else 1]
-    y = np.empty((B, N), dtype)
+    y = aligned((B, N), dtype, zeros=False)
     b = np.empty(0, dtype) if b is None else b
     count = threads.useful(float(B) * K * N)
     if B < MANY and transposed:
@@ -194,7 +202,7 @@ def product(
     rest = np.empty((B if N % w else 0, w), dtype)
 
     def part(index: int, count: int) -> None:
-        room = np.empty((at_once, deep, w), dtype)
+        room = aligned((at_once, deep, w), dtype, zeros=False)
         if by_panels:
             rows, columns = (0, B), threads.share(panels, index, count)
         else:

@@ -13,7 +13,7 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import named
 from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
     add_gates,
     before,
@@ -75,7 +75,7 @@ def _states(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B)
+    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -85,15 +85,15 @@ def _states(
         place = begin if a.shape[0] == T else 0
         inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
         for t in range(begin, end):
-            h_prev = h[t - 1] if t > 0 else h_0
+            odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end)
+            add_gates(h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end, odd)
             for i in range(row, row_end):
                 z, r = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
                 _gates(z, r, h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
-            multiply(d[row:row_end], W_h[2], rows[:, 2 * columns :], panel, panel_end)
+            multiply_by_turns(d[row:row_end], W_h[2], rows[:, 2 * columns :], panel, panel_end, odd)
             for i in range(row, row_end):
                 z, n = gate_t[i, 0, first:last], gate_t[i, 2, first:last]
                 if t < lengths[i]:
@@ -170,7 +170,8 @@ def _states_vjp(
                 d[t, i, first:last], dd[i, first:last],
             )  # fmt: skip
         meet(barrier, count)  # the product takes all of da_n
-        multiply(a[t, row:row_end, 2], W_n, dd[row:row_end], panel, panel_end)
+        odd = t % 2 == 1
+        multiply_by_turns(a[t, row:row_end, 2], W_n, dd[row:row_end], panel, panel_end, odd)
         for i in range(row, row_end):
             if t < lengths[i]:
                 r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
@@ -178,7 +179,7 @@ def _states_vjp(
                 _error_r(r, dd[i, first:last], h_prev, rest, error)
         meet(barrier, count)
         errors_zr = flat[t, row:row_end, : 2 * columns]
-        multiply(errors_zr, W_zr, carry[row:row_end], panel, panel_end)
+        multiply_by_turns(errors_zr, W_zr, carry[row:row_end], panel, panel_end, odd)
 
 
 def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Array, Array]:
@@ -235,7 +236,7 @@ def _after_states(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B)
+    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -245,10 +246,10 @@ def _after_states(
         place = begin if a.shape[0] == T else 0
         inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
         for t in range(begin, end):
-            h_prev = h[t - 1] if t > 0 else h_0
+            odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_rows, V_h, rows[:, columns:], panels, panel, panel_end)
+            add_gates(h_rows, V_h, rows[:, columns:], panels, panel, panel_end, odd)
             for i in range(row, row_end):
                 if t >= lengths[i]:
                     h[t, i, first:last] = 0
@@ -309,7 +310,8 @@ def _after_states_vjp(
             h_prev, dh_t = h_prevs[t, i, first:last], dh[t, i, first:last]
             _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
         meet(barrier, count)  # the product takes the errors of all units
-        multiply(flat[t, row:row_end, columns:], W_h, carry[row:row_end], panel, panel_end)
+        errors = flat[t, row:row_end, columns:]
+        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
 
 
 def _pack_after(

@@ -13,7 +13,7 @@ from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whol
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel, lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
     add_gates,
     before,
@@ -99,7 +99,7 @@ def _states(
     T, B, H = h.shape
     keep = cells.shape[0] > 0
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B)
+    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
@@ -111,7 +111,7 @@ def _states(
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
             rows = flat[place + t - begin, row:row_end]
-            add_gates(h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end)
+            add_gates(h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end, t % 2 == 1)
             for n in range(row, row_end):
                 cell = c[n, first:last]
                 kept = cells[t, n, first:last] if keep else cell
@@ -199,7 +199,8 @@ def _states_vjp(
             see = p[:, first:last]
             _errors(i, f, g, o, see, c, c_prev, dh_t, error, dcell, peepholes)
         meet(barrier, count)  # the product takes the errors of all units
-        multiply(flat[t, row:row_end], W_h, carry[row:row_end], panel, panel_end)
+        errors = flat[t, row:row_end]
+        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
 
 
 @kernel

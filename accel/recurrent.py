@@ -20,13 +20,14 @@ from nnspec.accel.packed import (
     aligned,
     move_rows,
     multiply,
+    multiply_by_turns,
     pack,
     pack_transposed,
     width,
 )
 
-# rows whose inputs' part is done at once: their `a` is still in the cache when its step comes
-ROWS_AT_ONCE = 64
+# bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
+AT_ONCE = 1 << 20
 # multiply-adds of a step that pay for threads which wait for each other in every step
 STEP = 250_000
 # rows that a weight's gradient sums over at once
@@ -84,9 +85,9 @@ def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
 
 
 @lean_helper
-def steps_at_once(B: int) -> int:
-    """How many steps' inputs' part is done at once."""
-    return max(1, ROWS_AT_ONCE // max(B, 1))
+def steps_at_once(step: int) -> int:
+    """How many steps' inputs' part is done at once, a step's `a` being so many bytes."""
+    return max(1, AT_ONCE // max(step, 1))
 
 
 def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
@@ -97,7 +98,8 @@ def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
     _, panels, _, w = W_h.shape
     if keep:
         return aligned((T, B, G, panels * w), W_h.dtype, zeros=False)
-    shape = min(T, max(1, ROWS_AT_ONCE // max(B, 1))), B, G, panels * w
+    step = B * G * panels * w * W_h.itemsize
+    shape = min(T, steps_at_once(step)), B, G, panels * w
     room: Array | None = getattr(_last, "room", None)
     if room is None or room.shape != shape or room.dtype != W_h.dtype:
         room = _last.room = aligned(shape, W_h.dtype, zeros=False)
@@ -147,14 +149,17 @@ def add_gates(
     panels: int,  # of one gate
     panel: int,
     panel_end: int,
+    backwards: bool,
 ) -> None:
     """a += x W_gᵀ for each gate g, of one thread's panels."""
     if panel_end - panel == panels:  # in one go: a call costs as much as a small product
-        multiply(x, W, a, 0, W.shape[0])
-    else:
-        for first in range(0, W.shape[0], panels):
-            some = a[:, first * W.shape[2] :]
-            multiply(x, W[first : first + panels], some, panel, panel_end)
+        multiply_by_turns(x, W, a, 0, W.shape[0], backwards)
+        return
+    count = W.shape[0] // panels
+    for k in range(count):
+        g = count - 1 - k if backwards else k
+        of_gate, some = W[g * panels : (g + 1) * panels], a[:, g * panels * W.shape[2] :]
+        multiply_by_turns(x, of_gate, some, panel, panel_end, backwards)
 
 
 @lean_helper
@@ -185,11 +190,11 @@ def inputs_part(
     if row == 0 and row_end == B:  # one product of many rows
         x = X[begin:end].reshape((end - begin) * B, I)
         many = a[place : place + end - begin].reshape((end - begin) * B, a.shape[2])
-        add_gates(x, W_x, many, panels, panel, panel_end)
+        add_gates(x, W_x, many, panels, panel, panel_end, False)
         return
-    for t in range(end - begin):
-        x = X[begin + t, row:row_end]
-        add_gates(x, W_x, a[place + t, row:row_end], panels, panel, panel_end)
+    for p in range(W_x.shape[0]):  # a panel stays in the cache while the steps go by
+        for t in range(end - begin):
+            multiply(X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p + 1)
 
 
 def whole(lengths: Array, T: int) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply
+from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
     before,
     bias_gradients,
@@ -75,7 +75,7 @@ def _states(
 ) -> None:
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
-    at_once = steps_at_once(B)
+    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     V_x = U[0]
     flat = a.reshape(a.shape[0], B, a.shape[3])
     for begin in range(0, T, at_once):
@@ -84,7 +84,8 @@ def _states(
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
             a_t = flat[t - begin]
-            multiply(S_prev[row:row_end], W[0], a_t[row:row_end], panel, panel_end)
+            rows, odd = a_t[row:row_end], t % 2 == 1
+            multiply_by_turns(S_prev[row:row_end], W[0], rows, panel, panel_end, odd)
             for i in range(row, row_end):
                 if t < lengths[i]:
                     _activate(a_t[i, first:last], S[t, i, first:last], code)
@@ -122,7 +123,8 @@ def _states_vjp(
                     code,
                 )
         meet(barrier, count)  # the product takes all of δ_t
-        multiply(delta[t, row:row_end, 0], W, carry[row:row_end], panel, panel_end)
+        rows, odd = carry[row:row_end], t % 2 == 1
+        multiply_by_turns(delta[t, row:row_end, 0], W, rows, panel, panel_end, odd)
 
 
 def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
