@@ -1,12 +1,13 @@
 """Scaled dot-product attention, a block of queries at a time: memory grows with L, not with L².
 
 A tile has one row for each key and one column for each query of a block, so that the softmax over
-the keys is elementwise work on rows, and no row is ever rescaled. Its products with q, k, v and dy
-are `packed`'s. Where a mask, or the order, hides a key from a query, the tile's element is selected
-away, and what is not finite in the other factor is left out of the product and added pair by pair.
+the keys is elementwise work on rows. Forward, a tile has so many keys as stay near, and what is
+there of the results is scaled down where later keys have larger scores; backward, and for the
+weights themselves, it has all of them. Its products with q, k, v and dy are `packed`'s. Where a
+mask, or the order, hides a key from a query, the tile's element is selected away, and what is not
+finite in the other factor is left out of the product and added pair by pair.
 """
 
-import itertools
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,17 +16,17 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
+from nnspec.accel.exponentials import exponentials, raise_maxima
 from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.packed import aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.packed import VECTOR, aligned, multiply, pack, pack_transposed, width
 from nnspec.accel.scalar import ONE, ZERO
-from nnspec.accel.vector_math import exp_below
 
 # the columns of a tile
 QUERIES = 64
 # keys whose terms are one sum before they are added to the others
 SUM_BLOCK = 256
-# rows of a tile that elementwise work takes at once, and sums side by side
-STRIP = 4
+# keys of a tile, forward
+KEYS = 128
 # bytes of scratch room that a thread keeps between calls: to make it takes longer than to use it
 KEPT = 1 << 20
 
@@ -47,37 +48,17 @@ class See(NamedTuple):
 
 
 @helper
-def _raise(m: Array, s: Array) -> None:
-    """m = max(m, s); a NaN is no maximum, and shows in the sum."""
-    for i in range(m.size):
-        m[i] = s[i] if s[i] > m[i] else m[i]
-
-
-@helper
-def _finite_or_zero(m: Array) -> None:
-    """What scores are taken from: any number serves, so 0 where there is no maximum."""
-    for i in range(m.size):
-        m[i] = m[i] if m[i] > -np.inf else ZERO
-
-
-@contracted
-def _exponentials(s: Array, scale: Any, m: Array, total: Array) -> None:
-    """e^(scale (s - m)), in place of s, and their sum."""
-    for i in range(s.size):
-        s[i] = exp_below(scale * (s[i] - m[i]))
-        total[i] += s[i]
-
-
-@helper
-def _copy(x: Array, y: Array) -> None:
+def _put(x: Array, y: Array) -> None:
+    """y = x."""
     for i in range(x.size):
         y[i] = x[i]
 
 
 @helper
-def _add(total: Array, part: Array) -> None:
-    for i in range(total.size):
-        total[i] += part[i]
+def _put_finite_or_zero(m: Array, shift: Array) -> None:
+    """What scores are taken from: any number serves, so 0 where there is no maximum."""
+    for i in range(m.size):
+        shift[i] = m[i] if m[i] > -np.inf else ZERO
 
 
 @helper
@@ -113,10 +94,25 @@ def _select(x: Array, keep: Array, value: Any) -> None:
 
 
 @helper
-def _hide(tile: Array, keep: Array, start: int, value: Any) -> None:
-    """`value` for each pair that does not see each other; all do before the key `start`."""
-    for j in range(start, tile.shape[0]):
-        _select(tile[j], keep[j], value)
+def _put_before(x: Array, end: int, value: Any) -> None:
+    """`value` in the first elements: a loop over all of them is one of whole vectors."""
+    for i in range(x.size):
+        x[i] = value if i < end else x[i]
+
+
+@helper
+def _hide(tile: Array, keep: Array, place: int, value: Any) -> None:
+    """`value` for each pair that does not see each other.
+
+    Where `keep` has no rows, a query sees no key after its own place; the first one is at `place`
+    among the keys of the tile.
+    """
+    if keep.shape[0]:
+        for j in range(tile.shape[0]):
+            _select(tile[j], keep[j], value)
+    else:
+        for j in range(max(place + 1, 0), tile.shape[0]):
+            _put_before(tile[j], j - place, value)
 
 
 @helper
@@ -127,45 +123,57 @@ def _mark(
     causal: bool,
     first: int,
     rows: int,
-    behind: int,
-) -> int:
-    """Which keys the queries from `first` on see; all see the keys before the one returned."""
-    seen = keep.shape[0]
-    start: int = min(max(first + behind + 1, 0), seen) if causal else seen
-    if masked:
-        start = 0
-    for j in range(start, seen):
-        keep[j] = True
+    begin: int,
+    place: int,
+) -> None:
+    """Which keys from `begin` on the queries from `first` on see; that is at `place` among them."""
+    keep[:] = True
     if masked:
         for i in range(rows):
             row = mask[first + i if mask.shape[0] > 1 else 0]
             if row.size > 1:
-                for j in range(seen):
-                    keep[j, i] = row[j]
+                for j in range(keep.shape[0]):
+                    keep[j, i] = row[begin + j]
             elif row.size == 1:
-                for j in range(seen):
+                for j in range(keep.shape[0]):
                     keep[j, i] = row[0]
     if causal:
-        for j in range(max(first + behind + 1, 0), seen):
-            keep[j, : min(j - behind - first, keep.shape[1])] = False
-    return start
+        for j in range(max(place + 1, 0), keep.shape[0]):
+            keep[j, : min(j - place, keep.shape[1])] = False
 
 
 @helper
-def _clean(packed: Array) -> bool:
-    """Zeros in place of what is not finite; whether there was any."""
-    flat = packed.reshape(packed.size)
+def _all_finite(x: Array, room: Array) -> bool:
+    """Whether all are; x has as many numbers as the room some times over."""
+    room[:] = 0
+    for start in range(0, x.size, room.size):
+        _add_zero_times(room, x[start : start + room.size])
     odd = 0
-    for k in range(flat.size):
-        odd += 0 if abs(flat[k]) < np.inf else 1
-    if odd:
-        for k in range(flat.size):
-            flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
-    return odd > 0
+    for i in range(room.size):
+        odd += 0 if room[i] == 0 else 1
+    return odd == 0
+
+
+@contracted
+def _add_zero_times(total: Array, x: Array) -> None:
+    """total += 0 x, which is 0 or NaN."""
+    for i in range(x.size):
+        total[i] += x[i] * ZERO
 
 
 @helper
-def _odd_part(a: Array, keep: Array, start: int, by_key: bool, M: Array, y: Array) -> None:
+def _clean(packed: Array, room: Array) -> bool:
+    """Zeros in place of what is not finite; whether there was any. The room is a panel's row."""
+    flat = packed.reshape(packed.size)
+    if _all_finite(flat, room):
+        return False
+    for k in range(flat.size):
+        flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
+    return True
+
+
+@helper
+def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
     """y += a M over what is not finite in M (depth, N), of pairs that see each other.
 
     a is a tile (rows, depth) or its transpose, keep too; y is in panels.
@@ -175,7 +183,7 @@ def _odd_part(a: Array, keep: Array, start: int, by_key: bool, M: Array, y: Arra
         for c in range(M.shape[1]):
             if not abs(M[d, c]) < np.inf:
                 for r in range(a.shape[0]):
-                    if (r if by_key else d) < start or keep[r, d]:
+                    if keep[r, d]:
                         y[c // w, r, c % w] += a[r, d] * M[d, c]
 
 
@@ -192,6 +200,12 @@ def _product(a: Array, packed: Array, y: Array) -> None:
 def _panels(room: Array, count: int, depth: int, w: int) -> Array:
     """So many panels of so many rows, in the room's beginning."""
     return room[: count * depth * w].reshape(count, depth, w)
+
+
+@helper
+def _cut(room: Array, size: int) -> tuple[Array, Array]:
+    """The first numbers of the room, and the rest."""
+    return room[:size], room[size:]
 
 
 @helper
@@ -219,70 +233,36 @@ def _scores(q: Array, k: Array, room: Array, s: Array, place: int, causal: bool)
 
 
 @helper
-def _repeat(x: Array, columns: int) -> None:
-    """The numbers of the columns, for every row of a strip."""
-    for start in range(columns, x.size, columns):
-        _copy(x[:columns], x[start : start + columns])
-
-
-@helper
-def _fold(total: Array, columns: int) -> None:
-    """The sums of the columns, from those of the rows of a strip."""
-    for start in range(columns, total.size, columns):
-        _add(total[:columns], total[start : start + columns])
-
-
-@helper
 def _softmax(s: Array, scale: Any, m: Array, total: Array) -> None:
-    """The softmax of s / √K over the keys but for the division by `total`, in place of s.
-
-    m and total are strips; their first columns hold the result.
-    """
-    columns, wide = s.shape[1], m.size
+    """The softmax of s / √K over the keys but for the division by `total`, in place of s."""
+    keys, columns = s.shape
     flat = s.reshape(s.size)
+    w = 2 * (VECTOR // s.itemsize)
     m[:] = -np.inf
     total[:] = 0
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _raise(m[: some.size], some)
-    for start in range(columns, wide, columns):
-        _raise(m[:columns], m[start : start + columns])
-    _finite_or_zero(m[:columns])
-    _repeat(m, columns)
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _exponentials(some, scale, m[: some.size], total[: some.size])
-    _fold(total, columns)
+    for c in range(0, columns, w):
+        raise_maxima(flat, c, columns, keys, m, c)
+    _put_finite_or_zero(m, m)
+    for c in range(0, columns, w):
+        exponentials(flat, c, columns, keys, scale, m, c, total, c)
 
 
 @helper
 def _softmax_vjp(p: Array, dp: Array, total: Array, mean: Array) -> None:
-    """p the softmax itself and ds = p (dp - sum_j p dp), in place of both; `mean` is a strip."""
-    columns, wide = p.shape[1], mean.size
-    flat, d_flat = p.reshape(p.size), dp.reshape(dp.size)
-    for i in range(columns):
-        total[i] = ONE / total[i]
-    _repeat(total, columns)
+    """p the softmax itself and ds = p (dp - sum_j p dp), in place of both."""
+    _invert(total)
     mean[:] = 0
-    for start in range(0, flat.size, wide):
-        some, d_some = flat[start : start + wide], d_flat[start : start + wide]
-        _scale_by(some, total[: some.size])
-        _add_product(mean[: some.size], some, d_some)
-    _fold(mean, columns)
-    _repeat(mean, columns)
-    for start in range(0, flat.size, wide):
-        some, d_some = flat[start : start + wide], d_flat[start : start + wide]
-        _error(d_some, some, mean[: some.size])
+    for j in range(p.shape[0]):
+        _scale_by(p[j], total)
+        _add_product(mean, p[j], dp[j])
+    for j in range(p.shape[0]):
+        _error(dp[j], p[j], mean)
 
 
 @helper
-def _normalise(p: Array, total: Array) -> None:
-    """p / total, in place."""
-    flat, wide = p.reshape(p.size), total.size
-    _repeat(total, p.shape[1])
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _divide(some, total[: some.size])
+def _invert(x: Array) -> None:
+    for i in range(x.size):
+        x[i] = ONE / x[i]
 
 
 @helper
@@ -307,9 +287,10 @@ def _add_transposed(dp: Array, rows: Array) -> None:
 
 
 @helper
-def _sees_any(keep: Array, start: int, i: int) -> bool:
-    """Whether the query of column i sees a key."""
-    return start > 0 or bool(keep[:, i].any())
+def _sees_any(mask: Array, query: int, keys: int) -> bool:
+    """Whether the query sees one of the first keys by its mask (L or 1, S or 1)."""
+    row = mask[query if mask.shape[0] > 1 else 0]
+    return keys > 0 and bool(row[:keys].any())
 
 
 @helper
@@ -335,6 +316,30 @@ def _put_rows(total: Array, factor: Any, into: Array) -> None:
             _put_scaled(total[p, j], factor, into[j, p * w : (p + 1) * w])
 
 
+@helper
+def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array) -> None:
+    """s becomes e^(scale (s - m)) for more keys of a panel of queries (keys, WIDTH).
+
+    m and total are those of the keys up to these; what m has risen by divides what was there of
+    all sums, by the factor that is left in the first of three `line`s.
+    """
+    w = s.shape[1]
+    flat = s.reshape(s.size)
+    factor, shift = line[:w], line[2 * w :]
+    _put(m, factor)
+    raise_maxima(flat, 0, w, s.shape[0], m, 0)
+    _put_finite_or_zero(m, shift)
+    exponentials(line, 0, w, 1, scale, shift, 0, line, w)
+    _scale_by(total, factor)
+    exponentials(flat, 0, w, s.shape[0], scale, shift, 0, total, 0)
+
+
+@helper
+def _scale_rows(x: Array, factor: Array) -> None:
+    for i in range(x.shape[0]):
+        _put_scaled(x[i], factor[i], x[i])
+
+
 @kernel
 def _attention(
     q: Array,  # (B, N, L, K)
@@ -345,69 +350,122 @@ def _attention(
     masked: bool,
     lengths: Array,
     causal: bool,
-    keep_room: Array,  # S columns
-    tile: Array,  # S columns: scores, then p
-    m: Array,  # STRIP columns: maxima, then 1 / total
-    total: Array,  # STRIP columns
-    crosswise: Array,  # columns K: qᵀ
-    values: Array,  # panels S WIDTH
-    part: Array,  # panels columns WIDTH: y
+    room: Array,
+    keep_room: Array,  # KEYS WIDTH
     w: int,
     unit: int,
     unit_end: int,
     y: Array,  # (B, N, L, J)
-    weights: Array,  # (B, N, L, S), or of no size
 ) -> None:
     N, L, J = y.shape[1:]
     S, K = k.shape[2:]
     blocks = -(-L // QUERIES)
     behind = S - L
-    hides = masked or causal
-    by_J = -(-J // w)
+    by_J, most = -(-J // w), -(-min(L, QUERIES) // w)
+    tile, room = _cut(room, KEYS * w)  # scores, then p
+    maxima, room = _cut(room, most * w)
+    totals, room = _cut(room, most * w)
+    line, room = _cut(room, 3 * w)
+    crosswise, room = _cut(room, most * K * w)  # qᵀ
+    part, room = _cut(room, by_J * most * w * w)  # y
+    values = room
     odd = False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
         rows, length = min(QUERIES, L - first), lengths[b]
         wide = -(-rows // w)
-        columns = wide * w
         M = _panels(values, by_J, length, w)
         if u == unit or first == 0:
             pack(v[b, n, :length], M)
-            odd = hides and _clean(M)
-        seen = min(length, first + rows + behind) if causal else length
-        if seen <= 0:
-            y[b, n, first : first + rows] = 0
-            if weights.size:
-                weights[b, n, first : first + rows] = 0
-            continue
-        p, keep, start = _rows_in(tile, seen, columns), _rows_in(keep_room, 0, columns), seen
-        q_T = _panels(crosswise, wide, K, w)
+            odd = (masked or causal) and _clean(M, line[:w])
         place = first + behind
-        _scores(q[b, n, first : first + rows], k[b, n, :seen], q_T, p, place, causal)
-        if hides:
-            keep = _rows_in(keep_room, seen, columns)
-            start = _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, behind)
-            _hide(p, keep, start, -np.inf)
-        _softmax(p, scale, m[: STRIP * columns], total[: STRIP * columns])
-        out = _panels(part, by_J, columns, w)
+        seen = _reach(length, place + rows, causal)
+        q_T = _panels(crosswise, wide, K, w)
+        pack_transposed(q[b, n, first : first + rows], q_T)
+        out = _panels(part, by_J, wide * w, w)
         out[:] = 0
-        for c in range(0, rows, w):
-            end = min(rows, c + w)
-            reach = _reach(seen, place + end, causal)
-            _product(p[:reach, c:end].T, M, out[:, c:end])
-        if odd:
-            _odd_part(p[:, :rows].T, keep[:, :rows].T, start, False, v[b, n, :seen], out)
+        maxima[:] = -np.inf
+        totals[:] = 0
+        for begin in range(0, seen, KEYS):
+            for c in range(wide):
+                near = min(w, rows - c * w)
+                end = _reach(min(seen, begin + KEYS), place + c * w + near, causal)
+                if end <= begin:
+                    continue
+                p = _rows_in(tile, end - begin, w)
+                p[:] = 0
+                multiply(k[b, n, begin:end], q_T[c : c + 1], p, 0, 1)
+                keep = _rows_in(keep_room, 0, w)
+                behind_begin = place + c * w - begin
+                if masked or odd:
+                    keep = _rows_in(keep_room, end - begin, w)
+                    here = _for_head(mask, b, n)
+                    _mark(keep, here, masked, causal, first + c * w, near, begin, behind_begin)
+                if masked or causal:
+                    _hide(p, keep, behind_begin, -np.inf)
+                m, total = maxima[c * w : (c + 1) * w], totals[c * w : (c + 1) * w]
+                _take_in(p, scale, m, total, line)
+                for d in range(by_J):
+                    here_out = out[d, c * w : (c + 1) * w]
+                    if begin:
+                        _scale_rows(here_out, line)
+                    multiply(p.T, M[d : d + 1, begin:end], here_out, 0, 1)
+                if odd:
+                    _odd_part(p.T, keep.T, v[b, n, begin:end], out[:, c * w : (c + 1) * w])
         for i in range(rows):
-            nothing = total[i] == 0 and not _sees_any(keep, start, i)
-            m[i] = ZERO if nothing else ONE / total[i]
-        for c in range(by_J):
-            for i in range(rows):
-                _put_scaled(out[c, i], m[i], y[b, n, first + i, c * w : (c + 1) * w])
-        if weights.size:
-            _normalise(p, total[: STRIP * columns])
-            if hides:
-                _hide(p, keep, start, ZERO)
-            _put_transposed(p, weights[b, n, first : first + rows])
+            keys = _reach(length, place + i + 1, causal)
+            nothing = totals[i] == 0 and not _sees_any(_for_head(mask, b, n), first + i, keys)
+            inverse = ZERO if nothing else ONE / totals[i]
+            for d in range(by_J):
+                _put_scaled(out[d, i], inverse, y[b, n, first + i, d * w : (d + 1) * w])
+
+
+@kernel
+def _weights(
+    q: Array,  # (B, N, L, K)
+    k: Array,  # (B, N, S, K)
+    scale: Any,
+    mask: Array,
+    masked: bool,
+    lengths: Array,
+    causal: bool,
+    room: Array,
+    keep_room: Array,  # S columns
+    w: int,
+    unit: int,
+    unit_end: int,
+    weights: Array,  # (B, N, L, S)
+) -> None:
+    N, L, S = weights.shape[1:]
+    K = k.shape[3]
+    blocks = -(-L // QUERIES)
+    behind = S - L
+    most = -(-min(L, QUERIES) // w) * w
+    tile, room = _cut(room, S * most)
+    maxima, room = _cut(room, most)
+    totals, room = _cut(room, most)
+    crosswise = room
+    for u in range(unit, unit_end):
+        b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
+        rows, place = min(QUERIES, L - first), first + behind
+        wide = -(-rows // w)
+        seen = _reach(lengths[b], place + rows, causal)
+        p = _rows_in(tile, seen, wide * w)
+        q_T = _panels(crosswise, wide, K, w)
+        _scores(q[b, n, first : first + rows], k[b, n, :seen], q_T, p, place, causal)
+        keep = _rows_in(keep_room, 0, wide * w)
+        if masked:
+            keep = _rows_in(keep_room, seen, wide * w)
+            _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, 0, place)
+        if masked or causal:
+            _hide(p, keep, place, -np.inf)
+        total = totals[: wide * w]
+        _softmax(p, scale, maxima[: wide * w], total)
+        for j in range(seen):
+            _divide(p[j], total)
+        if masked or causal:
+            _hide(p, keep, place, ZERO)
+        _put_transposed(p, weights[b, n, first : first + rows])
 
 
 @kernel
@@ -422,17 +480,8 @@ def _attention_vjp(
     masked: bool,
     lengths: Array,
     causal: bool,
+    room: Array,
     keep_room: Array,  # S columns
-    tile: Array,  # S columns: scores, then p
-    d_tile: Array,  # S columns: dp, then ds
-    m: Array,  # STRIP columns: maxima, then means
-    total: Array,  # STRIP columns
-    crosswise: Array,  # columns (K or J): qᵀ, then dyᵀ
-    along: Array,  # panels columns WIDTH: dy, then q
-    keys: Array,  # panels S WIDTH
-    dq_room: Array,  # panels columns WIDTH
-    dk_room: Array,  # panels S WIDTH
-    dv_room: Array,  # panels S WIDTH
     w: int,
     unit: int,
     unit_end: int,
@@ -447,7 +496,19 @@ def _attention_vjp(
     blocks = -(-L // QUERIES)
     behind = S - L
     hides = masked or causal
-    by_K, by_J = -(-K // w), -(-J // w)
+    by_K, by_J, most = -(-K // w), -(-J // w), -(-min(L, QUERIES) // w) * w
+    tile, room = _cut(room, S * most)  # scores, then p
+    d_tile, room = _cut(room, S * most)  # dp, then ds
+    maxima, room = _cut(room, most)  # then means
+    totals, room = _cut(room, most)
+    line, room = _cut(room, w)
+    crosswise, room = _cut(room, max(K, J) * most)  # qᵀ, then dyᵀ
+    along, room = _cut(room, by_J * most * w)  # dy
+    q_room, room = _cut(room, by_K * most * w)
+    dq_room, room = _cut(room, by_K * most * w)
+    keys, room = _cut(room, by_K * S * w)
+    dk_room, room = _cut(room, by_K * S * w)
+    dv_room = room
     dk_part, dv_part = _panels(dk_room, by_K, S, w), _panels(dv_room, by_J, S, w)
     odd_k = False
     for u in range(unit, unit_end):
@@ -458,7 +519,7 @@ def _attention_vjp(
         k_panels = _panels(keys, by_K, length, w)
         if u == unit or first == 0:
             pack(k[b, n, :length], k_panels)
-            odd_k = hides and _clean(k_panels)
+            odd_k = hides and _clean(k_panels, line)
             dk_part[:] = 0
             dv_part[:] = 0
         seen = min(length, first + rows + behind) if causal else length
@@ -467,43 +528,43 @@ def _attention_vjp(
         else:
             q_rows, dy_rows = q[b, n, first : first + rows], dy[b, n, first : first + rows]
             p, dp = _rows_in(tile, seen, columns), _rows_in(d_tile, seen, columns)
-            keep, start = _rows_in(keep_room, 0, columns), seen
+            m, total = maxima[:columns], totals[:columns]
             place = first + behind
             _scores(q_rows, k[b, n, :seen], _panels(crosswise, wide, K, w), p, place, causal)
             _scores(dy_rows, v[b, n, :seen], _panels(crosswise, wide, J, w), dp, place, causal)
             if d_weights.size:
                 _add_transposed(dp, d_weights[b, n, first : first + rows])
-            if hides:
+            dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
+            pack(dy_rows, dy_panels)
+            pack(q_rows, q_panels)
+            odd_dy = hides and _clean(dy_panels, line)
+            odd_q = hides and _clean(q_panels, line)
+            keep = _rows_in(keep_room, 0, columns)
+            if masked or odd_dy or odd_q or odd_k:
                 keep = _rows_in(keep_room, seen, columns)
-                start = _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, behind)
-                _hide(p, keep, start, -np.inf)
-                _hide(dp, keep, start, ZERO)
-            _softmax(p, scale, m[: STRIP * columns], total[: STRIP * columns])
-            _softmax_vjp(p, dp, total[: STRIP * columns], m[: STRIP * columns])
+                _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, 0, place)
+            if hides:
+                _hide(p, keep, place, -np.inf)
+                _hide(dp, keep, place, ZERO)
+            _softmax(p, scale, m, total)
+            _softmax_vjp(p, dp, total, m)
             if hides:  # NaN in a row whose scores are NaN, or that sees no key
-                _hide(p, keep, start, ZERO)
-                _hide(dp, keep, start, ZERO)
+                _hide(p, keep, place, ZERO)
+                _hide(dp, keep, place, ZERO)
             # dv += p dy
-            M = _panels(along, by_J, rows, w)
-            pack(dy_rows, M)
-            odd = hides and _clean(M)
-            _product(p[:, :rows], M, dv_part)
-            if odd:
-                _odd_part(p[:, :rows], keep[:, :rows], start, True, dy_rows, dv_part)
+            _product(p[:, :rows], dy_panels, dv_part)
+            if odd_dy:
+                _odd_part(p[:, :rows], keep[:, :rows], dy_rows, dv_part)
             # dk += ds q
-            M = _panels(along, by_K, rows, w)
-            pack(q_rows, M)
-            odd = hides and _clean(M)
-            _product(dp[:, :rows], M, dk_part)
-            if odd:
-                _odd_part(dp[:, :rows], keep[:, :rows], start, True, q_rows, dk_part)
+            _product(dp[:, :rows], q_panels, dk_part)
+            if odd_q:
+                _odd_part(dp[:, :rows], keep[:, :rows], q_rows, dk_part)
             # dq = dsᵀ k
             dq_part = _panels(dq_room, by_K, columns, w)
             dq_part[:] = 0
             _product(dp[:, :rows].T, k_panels, dq_part)
             if odd_k:
-                ds_T, keep_T = dp[:, :rows].T, keep[:, :rows].T
-                _odd_part(ds_T, keep_T, start, False, k[b, n, :seen], dq_part)
+                _odd_part(dp[:, :rows].T, keep[:, :rows].T, k[b, n, :seen], dq_part)
             _put_rows(dq_part, scale, dq[b, n, first : first + rows])
         if u + 1 == unit_end or u % blocks == blocks - 1:
             mine = unit <= u - u % blocks
@@ -511,19 +572,14 @@ def _attention_vjp(
             _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
 
 
-def _rooms(dtype: Any, *sizes: int) -> list[Array]:
-    """Room for so many numbers each, from a vector's boundary on; little room is kept."""
-    if getattr(_last, "sizes", None) == (dtype, sizes):
-        return _last.rooms  # type: ignore[no-any-return]
-    w = width(dtype)
-    ends = [0]
-    for size in sizes:
-        ends.append(ends[-1] + -(-size // w) * w)
-    room = aligned((ends[-1],), dtype)
-    rooms = [room[a:b] for a, b in itertools.pairwise(ends)]
+def _room(dtype: Any, size: int) -> Array:
+    """Room for so many numbers, from a vector's boundary on; little room is kept."""
+    if getattr(_last, "key", None) == (dtype, size):
+        return _last.room  # type: ignore[no-any-return]
+    room = aligned((size,), dtype)
     if room.nbytes <= KEPT:
-        _last.sizes, _last.rooms = (dtype, sizes), rooms
-    return rooms
+        _last.key, _last.room = (dtype, size), room
+    return room
 
 
 def _scale(q: Array) -> Any:
@@ -534,14 +590,36 @@ def _scale(q: Array) -> Any:
 
 def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J)."""
-    return _forward(q, k, v, see, np.empty((0, 0, 0, 0), q.dtype))
+    (B, N, L, K), (S, J) = q.shape, v.shape[2:]
+    w = width(q.dtype)
+    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
+    y = np.empty((B, N, L, J), q.dtype)
+    size = (KEYS + 3 + by_J * (S + columns)) * w + columns * (2 + K)
+    scale = _scale(q)
+
+    def work(unit: int, unit_end: int) -> None:
+        keep = np.empty(KEYS * w if see.hides else 0, np.bool_)
+        room = _room(q.dtype, size)
+        _attention(q, k, v, scale, *see, room, keep, w, unit, unit_end, y)
+
+    _shared(q, k, J, see, work)
+    return y
 
 
 def weights(q: Array, k: Array, see: See) -> Array:
     """softmax(q kᵀ / √K), (B, N, L, S)."""
-    (B, N, L, _), S = q.shape, k.shape[2]
+    (B, N, L, K), S = q.shape, k.shape[2]
+    w = width(q.dtype)
+    columns = -(-min(L, QUERIES) // w) * w
     p = np.empty((B, N, L, S), q.dtype)
-    _forward(q, k, np.empty((B, N, S, 0), q.dtype), see, p)
+    scale = _scale(q)
+
+    def work(unit: int, unit_end: int) -> None:
+        keep = np.empty(S * columns if see.masked else 0, np.bool_)
+        room = _room(q.dtype, columns * (S + 2 + K))
+        _weights(q, k, scale, *see, room, keep, w, unit, unit_end, p)
+
+    _shared(q, k, 0, see, work)
     return p
 
 
@@ -557,25 +635,6 @@ def weights_vjp(q: Array, k: Array, dp: Array, see: See) -> tuple[Array, Array]:
     return _backward(q, k, v, dy, dp, see)[:2]
 
 
-def _forward(q: Array, k: Array, v: Array, see: See, p: Array) -> Array:
-    (B, N, L, K), (S, J) = q.shape, v.shape[2:]
-    w = width(q.dtype)
-    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
-    y = np.empty((B, N, L, J), q.dtype)
-    strip = STRIP * columns
-    sizes = S * columns, strip, strip, columns * K, by_J * S * w, by_J * columns * w
-    scale = _scale(q)
-
-    def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(S * columns if see.hides else 0, np.bool_)
-        rooms = _rooms(q.dtype, *sizes)
-        part: tuple[Any, ...] = (keep, *rooms, w, unit, unit_end, y, p)
-        _attention(q, k, v, scale, *see, *part)
-
-    _shared(q, k, v, see, work)
-    return y
-
-
 def _backward(
     q: Array, k: Array, v: Array, dy: Array, dp: Array, see: See
 ) -> tuple[Array, Array, Array]:
@@ -584,33 +643,31 @@ def _backward(
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
     d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
-    tile, strip, both = S * columns, STRIP * columns, max(by_K, by_J) * columns * w
-    keys, values, crosswise = by_K * S * w, by_J * S * w, columns * max(K, J)
-    sizes = tile, tile, strip, strip, crosswise, both, keys, by_K * columns * w, keys, values
+    rows = columns * (2 * S + 2 + max(K, J)) + w
+    size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
     scale, blocks = _scale(q), -(-L // QUERIES)
     rests = []
 
     def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(tile if see.hides else 0, np.bool_)
-        rooms = _rooms(q.dtype, *sizes)
+        keep = np.empty(S * columns if see.hides else 0, np.bool_)
         begun = unit % blocks != 0
         rest = [np.empty((S if begun else 0, size), q.dtype) for size in (K, J)]
-        part: tuple[Any, ...] = (keep, *rooms, w, unit, unit_end, *d, *rest)
+        part: tuple[Any, ...] = (_room(q.dtype, size), keep, w, unit, unit_end, *d, *rest)
         _attention_vjp(q, k, v, dy, dp, scale, *see, *part)
         if begun:
             rests.append((unit // blocks // N, unit // blocks % N, *rest))
 
-    _shared(q, k, v, see, work)
+    _shared(q, k, J, see, work)
     for b, n, dk_rest, dv_rest in rests:
         d[1][b, n] += dk_rest
         d[2][b, n] += dv_rest
     return d
 
 
-def _shared(q: Array, k: Array, v: Array, see: See, work: Callable[[int, int], None]) -> None:
+def _shared(q: Array, k: Array, J: int, see: See, work: Callable[[int, int], None]) -> None:
     """work(unit, unit_end) for all blocks of queries, in as many threads as pay."""
     B, N, L, K = q.shape
-    S, J = v.shape[2:]
+    S = k.shape[2]
     blocks = -(-L // QUERIES)
     units = B * N * blocks
     count = threads.useful(float(B) * N * L * S * (K + J))

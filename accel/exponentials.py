@@ -1,0 +1,299 @@
+"""What a softmax does to a panel of columns, each of which is one softmax: maxima, exponentials.
+
+A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. The maxima and
+the sums stay in registers while the rows go by.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nnspec.accel.arrays import Array
+from nnspec.accel.jit import config
+from nnspec.accel.packed import VECTOR, width
+from nnspec.accel.vector_math import ROUND_32, ROUND_64
+
+# rows whose maxima are taken side by side: one after the other, each would wait for the one before
+CHAINS = 4
+# rows whose exponentials are taken side by side
+ABREAST = 2
+
+LOG2_E = 1.4426950408889634
+
+
+class _Form(NamedTuple):
+    """What 2^t takes in one dtype."""
+
+    # (2^r - 1) / r for |r| ≤ 1/2, from the highest power down: `vector_math`'s in base 2
+    powers: tuple[float, ...]
+    rounding: float  # adding it rounds to an integer
+    bias: int  # of the exponent
+    shift: int  # bits of the significand
+    lift: int  # 2^n is made that much too large, so that it is normal or the result is 0
+
+    @property
+    def lowest(self) -> float:
+        """There the power of two is 0 itself: to come to 0 by underflow takes 100 times as long."""
+        return -float(self.bias + self.lift)
+
+
+FORM_32 = _Form(
+    (
+        0.00015321074170060456, 0.0013390218373388052, 0.009618526324629784,
+        0.05550362542271614, 0.24022647738456726, 0.6931471824645996,
+    ),
+    float(ROUND_32), 127, 23, 25,
+)  # fmt: skip
+FORM_64 = _Form(
+    (
+        2.5616723251767958e-11, 4.4561811148306883e-10, 7.0549789643953754e-09,
+        1.0178054801362053e-07, 1.3215486589868185e-06, 1.5252733846528631e-05,
+        0.0001540353039363388, 0.0013333558146402284, 0.009618129107628345,
+        0.05550410866482163, 0.24022650695910072, 0.6931471805599453,
+    ),
+    ROUND_64, 1023, 52, 54,
+)  # fmt: skip
+
+
+class _Vectors:
+    """Vectors of one dtype, as LLVM's builder makes them."""
+
+    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
+        self.context, self.builder = context, builder
+        self.size = dtype.bitwidth // 8
+        self.lanes = VECTOR // self.size
+        self.element = context.get_data_type(dtype)
+        self.kind = ir.VectorType(self.element, self.lanes)
+        self.integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
+        function = ir.FunctionType(self.kind, [self.kind] * 3)
+        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
+        self.function = cgutils.get_or_insert_function(builder.module, function, name)
+
+    def constant(self, value: float) -> Any:
+        """The number in every lane."""
+        return ir.Constant(self.kind, [ir.Constant(self.element, float(value))] * self.lanes)
+
+    def integer(self, value: int) -> Any:
+        """The integer in every lane."""
+        return ir.Constant(self.integers, [value] * self.lanes)
+
+    def splat(self, value: Any) -> Any:
+        """A computed number in every lane."""
+        undefined = ir.Constant(self.kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def times(self, a: Any, b: float) -> Any:
+        """a b of one number, b in double precision."""
+        if self.size == 8:
+            return self.builder.fmul(a, self.element(b))
+        double = ir.DoubleType()
+        product = self.builder.fmul(self.builder.fpext(a, double), double(b))
+        return self.builder.fptrunc(product, self.element)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c."""
+        return self.builder.call(self.function, [a, b, c])
+
+    def larger(self, a: Any, b: Any) -> Any:
+        """a where it is larger, else b, so also where one is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    def data(self, kind: Any, array: Any, start: Any) -> Any:
+        """The address of an array's element."""
+        data = self.context.make_array(kind)(self.context, self.builder, array).data
+        return self.builder.gep(data, [start])
+
+    def _at(self, base: Any, index: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(base, [index]), self.kind.as_pointer())
+
+    def pair(self, base: Any, start: Any) -> list[Any]:
+        """The two vectors of a panel's row."""
+        starts = [start, self.builder.add(start, start.type(self.lanes))]
+        values = [self.builder.load(self._at(base, index)) for index in starts]
+        for value in values:
+            value.align = self.size
+        return values
+
+    def put_pair(self, values: list[Any], base: Any, start: Any) -> None:
+        """Store them."""
+        for half, value in enumerate(values):
+            index = self.builder.add(start, start.type(half * self.lanes))
+            self.builder.store(value, self._at(base, index)).align = self.size
+
+    def loop(
+        self, start: Any, stop: Any, step: int, held: list[Any], body: Callable[..., list[Any]]
+    ) -> tuple[Any, list[Any]]:
+        """held = body(i, held) for i from start in steps as long as i < stop; the last i, held."""
+        builder, integer = self.builder, start.type
+        before = builder.block
+        head, inside, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i = builder.phi(integer)
+        i.add_incoming(start, before)
+        phis = []
+        for value in held:
+            phi = builder.phi(self.kind)
+            phi.add_incoming(value, before)
+            phis.append(phi)
+        builder.cbranch(builder.icmp_signed("<", i, stop), inside, done)
+        builder.position_at_end(inside)
+        new = body(i, phis)
+        i.add_incoming(builder.add(i, integer(step)), builder.block)
+        for phi, value in zip(phis, new, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+        return i, phis
+
+    def powers_of_two(self, ts: list[Any], factor: Any, form: "_Form") -> list[Any]:
+        """2^(factor t) for each t, where factor t is between form.lowest and 0."""
+        builder, lift = self.builder, self.constant(2.0**-form.lift)
+        # adding it rounds to an integer n, and leaves the exponent of 2^(n + lift) in the low bits
+        rounding = self.constant(form.rounding + form.bias + form.lift)
+        # step by step for all: one alone would wait for the result of each step
+        ms = [self.fma(t, factor, rounding) for t in ts]
+        ns = [builder.fsub(m, rounding) for m in ms]
+        rs = [self.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
+        ps = [self.constant(form.powers[0])] * len(ts)
+        for power in (*form.powers[1:], 1.0):
+            ps = [self.fma(p, r, self.constant(power)) for p, r in zip(ps, rs, strict=True)]
+        shift = self.integer(form.shift)
+        bits = [builder.shl(builder.bitcast(m, self.integers), shift) for m in ms]
+        lifted = [
+            builder.fmul(p, builder.bitcast(power, self.kind))
+            for p, power in zip(ps, bits, strict=True)
+        ]
+        return [builder.fmul(value, lift) for value in lifted]
+
+
+def _raise_maxima(
+    typingctx: Any, x: Any, start: Any, row: Any, rows: Any, m: Any, m_start: Any
+) -> Any:
+    """m = max(m, the maxima of the panel's columns); a NaN is no maximum."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, row, rows, m_array, m_start = args
+        v = _Vectors(context, builder, x.dtype)
+        x_data = v.data(signature.args[0], x_array, start)
+        m_data = v.data(signature.args[4], m_array, m_start)
+        zero = row.type(0)
+
+        def several(chains: int) -> Callable[..., list[Any]]:
+            def body(i: Any, maxima: list[Any]) -> list[Any]:
+                values: list[Any] = []
+                for chain in range(chains):
+                    place = builder.mul(builder.add(i, row.type(chain)), row)
+                    values += v.pair(x_data, place)
+                return [v.larger(a, b) for a, b in zip(values, maxima, strict=True)]
+
+            return body
+
+        whole = builder.sub(rows, row.type(CHAINS - 1))
+        first = v.pair(m_data, zero)
+        i, maxima = v.loop(zero, whole, CHAINS, first * CHAINS, several(CHAINS))
+        for chain in range(1, CHAINS):
+            others = maxima[2 * chain : 2 * chain + 2]
+            maxima[:2] = [v.larger(a, b) for a, b in zip(others, maxima[:2], strict=True)]
+        _, maxima = v.loop(i, rows, 1, maxima[:2], several(1))
+        v.put_pair(maxima, m_data, zero)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, m, n), emit
+
+
+def _exponentials(
+    typingctx: Any,
+    x: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    scale: Any,
+    m: Any,
+    m_start: Any,
+    total: Any,
+    total_start: Any,
+) -> Any:
+    """e^(scale (x - m)) in place of x, where no x is larger than m, and total += their sums."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, row, rows, scale, m_array, m_start, total_array, total_start = args
+        v = _Vectors(context, builder, x.dtype)
+        x_data = v.data(signature.args[0], x_array, start)
+        m_data = v.data(signature.args[5], m_array, m_start)
+        total_data = v.data(signature.args[7], total_array, total_start)
+        zero = row.type(0)
+        form = FORM_32 if v.size == 4 else FORM_64
+        number = v.times(scale, LOG2_E)
+        factor, low = v.splat(number), v.splat(builder.fdiv(v.element(form.lowest), number))
+        m_pair = v.pair(m_data, zero)
+
+        def several(count: int) -> Callable[..., list[Any]]:
+            def body(i: Any, sums: list[Any]) -> list[Any]:
+                places = [builder.mul(builder.add(i, row.type(k)), row) for k in range(count)]
+                values = [value for place in places for value in v.pair(x_data, place)]
+                below = [builder.fsub(a, b) for a, b in zip(values, m_pair * count, strict=True)]
+                results = v.powers_of_two([v.larger(low, t) for t in below], factor, form)
+                for k, place in enumerate(places):
+                    here = results[2 * k : 2 * k + 2]
+                    v.put_pair(here, x_data, place)
+                    sums = [builder.fadd(a, b) for a, b in zip(sums, here, strict=True)]
+                return sums
+
+            return body
+
+        whole = builder.sub(rows, row.type(ABREAST - 1))
+        i, sums = v.loop(zero, whole, ABREAST, [v.constant(0.0)] * 2, several(ABREAST))
+        _, sums = v.loop(i, rows, 1, sums, several(1))
+        before = v.pair(total_data, zero)
+        sums = [builder.fadd(a, b) for a, b in zip(before, sums, strict=True)]
+        v.put_pair(sums, total_data, zero)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, x.dtype, m, n, total, n), emit
+
+
+def _panel(x: Array, start: int, row: int, rows: int) -> Array:
+    """A panel of so many rows as a view."""
+    first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
+    steps = row * x.itemsize, x.itemsize
+    return np.lib.stride_tricks.as_strided(first, (rows, width(x.dtype)), steps)
+
+
+if config.DISABLE_JIT:
+
+    def raise_maxima(x: Array, start: int, row: int, rows: int, m: Array, m_start: int) -> None:
+        """m = max(m, the maxima of the panel's columns); a NaN is no maximum."""
+        high = m[m_start : m_start + width(x.dtype)]
+        for values in _panel(x, start, row, rows):
+            np.copyto(high, values, where=values > high)
+
+    def exponentials(
+        x: Array,
+        start: int,
+        row: int,
+        rows: int,
+        scale: Any,
+        m: Array,
+        m_start: int,
+        total: Array,
+        total_start: int,
+    ) -> None:
+        """e^(scale (x - m)) in place of x, where no x is larger than m, and total += their sums."""
+        w = width(x.dtype)
+        panel = _panel(x, start, row, rows)
+        panel[...] = np.exp(scale * (panel - m[m_start : m_start + w]))
+        total[total_start : total_start + w] += panel.sum(axis=0)
+
+else:
+    raise_maxima = intrinsic(_raise_maxima)
+    exponentials = intrinsic(_exponentials)
