@@ -24,10 +24,13 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     """
     given = [value for value, _ in inputs.values()]
     dtype = getattr(given[0], "dtype", None)
-    if dtype not in DTYPES or not all(value is None or _right(value, dtype) for value in given):
+    right = dtype in DTYPES
+    for value in given:
+        right = right and (value is None or _right(value, dtype))
+    if not right:
         given, dtype = _converted(given)
-    shapes = tuple(None if value is None else value.shape for value in given)
-    due = _shapes(tuple(inputs), tuple(shape for _, shape in inputs.values()), shapes)
+    shapes = tuple([None if value is None else value.shape for value in given])
+    due = _shapes(tuple(inputs), tuple([shape for _, shape in inputs.values()]), shapes)
     if None not in shapes:
         return given
     return [

@@ -8,6 +8,7 @@ mask, or the order, hides a key from a query, the tile's element is selected awa
 finite in the other factor is left out of the product and added pair by pair.
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,9 +17,9 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.exponentials import exponentials, raise_maxima
 from nnspec.accel.jit import contracted, helper, kernel
 from nnspec.accel.packed import VECTOR, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.panels import all_finite, exponentials, put_scaled, raise_maxima
 from nnspec.accel.scalar import ONE, ZERO
 
 # the columns of a tile
@@ -143,29 +144,10 @@ def _mark(
 
 
 @helper
-def _all_finite(x: Array, room: Array) -> bool:
-    """Whether all are; x has as many numbers as the room some times over."""
-    room[:] = 0
-    for start in range(0, x.size, room.size):
-        _add_zero_times(room, x[start : start + room.size])
-    odd = 0
-    for i in range(room.size):
-        odd += 0 if room[i] == 0 else 1
-    return odd == 0
-
-
-@contracted
-def _add_zero_times(total: Array, x: Array) -> None:
-    """total += 0 x, which is 0 or NaN."""
-    for i in range(x.size):
-        total[i] += x[i] * ZERO
-
-
-@helper
-def _clean(packed: Array, room: Array) -> bool:
-    """Zeros in place of what is not finite; whether there was any. The room is a panel's row."""
+def _clean(packed: Array) -> bool:
+    """Zeros in place of what is not finite in panels; whether there was any."""
     flat = packed.reshape(packed.size)
-    if _all_finite(flat, room):
+    if all_finite(flat, packed.shape[0] * packed.shape[1]):
         return False
     for k in range(flat.size):
         flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
@@ -250,7 +232,7 @@ def _softmax(s: Array, scale: Any, m: Array, total: Array) -> None:
 @helper
 def _softmax_vjp(p: Array, dp: Array, total: Array, mean: Array) -> None:
     """p the softmax itself and ds = p (dp - sum_j p dp), in place of both."""
-    _invert(total)
+    _put_inverse(total, total)
     mean[:] = 0
     for j in range(p.shape[0]):
         _scale_by(p[j], total)
@@ -260,9 +242,10 @@ def _softmax_vjp(p: Array, dp: Array, total: Array, mean: Array) -> None:
 
 
 @helper
-def _invert(x: Array) -> None:
+def _put_inverse(x: Array, y: Array) -> None:
+    """y = 1 / x."""
     for i in range(x.size):
-        x[i] = ONE / x[i]
+        y[i] = ONE / x[i]
 
 
 @helper
@@ -301,7 +284,7 @@ def _for_head(mask: Array, b: int, n: int) -> Array:
 
 
 @helper
-def _put_scaled(x: Array, factor: Any, y: Array) -> None:
+def _put_times(x: Array, factor: Any, y: Array) -> None:
     """y = factor x."""
     for i in range(y.size):
         y[i] = factor * x[i]
@@ -313,15 +296,15 @@ def _put_rows(total: Array, factor: Any, into: Array) -> None:
     w = total.shape[2]
     for p in range(total.shape[0]):
         for j in range(into.shape[0]):
-            _put_scaled(total[p, j], factor, into[j, p * w : (p + 1) * w])
+            _put_times(total[p, j], factor, into[j, p * w : (p + 1) * w])
 
 
 @helper
-def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array) -> None:
+def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array, before: bool) -> None:
     """s becomes e^(scale (s - m)) for more keys of a panel of queries (keys, WIDTH).
 
-    m and total are those of the keys up to these; what m has risen by divides what was there of
-    all sums, by the factor that is left in the first of three `line`s.
+    m and total are those of the keys up to these. Where there were keys `before`, their sums are
+    to be scaled by what is left in the first of three `line`s, as m has risen since.
     """
     w = s.shape[1]
     flat = s.reshape(s.size)
@@ -329,15 +312,23 @@ def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array) -> None:
     _put(m, factor)
     raise_maxima(flat, 0, w, s.shape[0], m, 0)
     _put_finite_or_zero(m, shift)
-    exponentials(line, 0, w, 1, scale, shift, 0, line, w)
-    _scale_by(total, factor)
+    if before:
+        exponentials(line, 0, w, 1, scale, shift, 0, line, w)
+        _scale_by(total, factor)
     exponentials(flat, 0, w, s.shape[0], scale, shift, 0, total, 0)
 
 
 @helper
-def _scale_rows(x: Array, factor: Array) -> None:
-    for i in range(x.shape[0]):
-        _put_scaled(x[i], factor[i], x[i])
+def _put_rows_by(total: Array, factors: Array, into: Array) -> None:
+    """The first rows of `total`, in panels, times a factor each."""
+    rows, J = into.shape
+    w = total.shape[2]
+    for p in range(total.shape[0]):
+        if (p + 1) * w <= J:
+            put_scaled(total[p], 0, rows, factors, into, p * w, J)
+        else:
+            for i in range(rows):
+                _put_times(total[p, i], factors[i], into[i, p * w :])
 
 
 @kernel
@@ -351,7 +342,6 @@ def _attention(
     lengths: Array,
     causal: bool,
     room: Array,
-    keep_room: Array,  # KEYS WIDTH
     w: int,
     unit: int,
     unit_end: int,
@@ -365,10 +355,12 @@ def _attention(
     tile, room = _cut(room, KEYS * w)  # scores, then p
     maxima, room = _cut(room, most * w)
     totals, room = _cut(room, most * w)
+    factors, room = _cut(room, most * w)
     line, room = _cut(room, 3 * w)
     crosswise, room = _cut(room, most * K * w)  # qᵀ
     part, room = _cut(room, by_J * most * w * w)  # y
-    values = room
+    values, room = _cut(room, by_J * S * w)
+    keep_room = room.view(np.bool_)  # as many as the tile has
     odd = False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
@@ -377,7 +369,7 @@ def _attention(
         M = _panels(values, by_J, length, w)
         if u == unit or first == 0:
             pack(v[b, n, :length], M)
-            odd = (masked or causal) and _clean(M, line[:w])
+            odd = (masked or causal) and _clean(M)
         place = first + behind
         seen = _reach(length, place + rows, causal)
         q_T = _panels(crosswise, wide, K, w)
@@ -404,20 +396,20 @@ def _attention(
                 if masked or causal:
                     _hide(p, keep, behind_begin, -np.inf)
                 m, total = maxima[c * w : (c + 1) * w], totals[c * w : (c + 1) * w]
-                _take_in(p, scale, m, total, line)
+                _take_in(p, scale, m, total, line, begin > 0)
                 for d in range(by_J):
-                    here_out = out[d, c * w : (c + 1) * w]
-                    if begin:
-                        _scale_rows(here_out, line)
-                    multiply(p.T, M[d : d + 1, begin:end], here_out, 0, 1)
+                    sums = out[d, c * w : (c + 1) * w]
+                    if begin > 0:
+                        put_scaled(sums, 0, w, line, sums, 0, w)
+                    multiply(p.T, M[d : d + 1, begin:end], sums, 0, 1)
                 if odd:
                     _odd_part(p.T, keep.T, v[b, n, begin:end], out[:, c * w : (c + 1) * w])
+        _put_inverse(totals, factors)
         for i in range(rows):
             keys = _reach(length, place + i + 1, causal)
-            nothing = totals[i] == 0 and not _sees_any(_for_head(mask, b, n), first + i, keys)
-            inverse = ZERO if nothing else ONE / totals[i]
-            for d in range(by_J):
-                _put_scaled(out[d, i], inverse, y[b, n, first + i, d * w : (d + 1) * w])
+            if totals[i] == 0 and not _sees_any(_for_head(mask, b, n), first + i, keys):
+                factors[i] = 0
+        _put_rows_by(out, factors, y[b, n, first : first + rows])
 
 
 @kernel
@@ -501,7 +493,6 @@ def _attention_vjp(
     d_tile, room = _cut(room, S * most)  # dp, then ds
     maxima, room = _cut(room, most)  # then means
     totals, room = _cut(room, most)
-    line, room = _cut(room, w)
     crosswise, room = _cut(room, max(K, J) * most)  # qᵀ, then dyᵀ
     along, room = _cut(room, by_J * most * w)  # dy
     q_room, room = _cut(room, by_K * most * w)
@@ -519,7 +510,7 @@ def _attention_vjp(
         k_panels = _panels(keys, by_K, length, w)
         if u == unit or first == 0:
             pack(k[b, n, :length], k_panels)
-            odd_k = hides and _clean(k_panels, line)
+            odd_k = hides and _clean(k_panels)
             dk_part[:] = 0
             dv_part[:] = 0
         seen = min(length, first + rows + behind) if causal else length
@@ -537,8 +528,8 @@ def _attention_vjp(
             dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
             pack(dy_rows, dy_panels)
             pack(q_rows, q_panels)
-            odd_dy = hides and _clean(dy_panels, line)
-            odd_q = hides and _clean(q_panels, line)
+            odd_dy = hides and _clean(dy_panels)
+            odd_q = hides and _clean(q_panels)
             keep = _rows_in(keep_room, 0, columns)
             if masked or odd_dy or odd_q or odd_k:
                 keep = _rows_in(keep_room, seen, columns)
@@ -582,25 +573,30 @@ def _room(dtype: Any, size: int) -> Array:
     return room
 
 
-def _scale(q: Array) -> Any:
-    """1 / √K in the dtype of q."""
-    K = q.shape[-1]
-    return q.dtype.type(K**-0.5 if K else np.inf)
+def _scale(dtype: Any, K: int) -> Any:
+    """1 / √K."""
+    return dtype.type(K**-0.5 if K else np.inf)
+
+
+@functools.lru_cache(256)
+def _plan(
+    dtype: Any, B: int, N: int, L: int, K: int, S: int, J: int
+) -> tuple[int, int, Any, tuple[int, ...]]:
+    """WIDTH, the numbers of room that `_attention` takes, 1 / √K, and the shape of y."""
+    w = width(dtype)
+    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
+    size = (KEYS + 3 + by_J * (S + columns)) * w + columns * (3 + K) + KEYS * w // dtype.itemsize
+    return w, size, _scale(dtype, K), (B, N, L, J)
 
 
 def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J)."""
-    (B, N, L, K), (S, J) = q.shape, v.shape[2:]
-    w = width(q.dtype)
-    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
-    y = np.empty((B, N, L, J), q.dtype)
-    size = (KEYS + 3 + by_J * (S + columns)) * w + columns * (2 + K)
-    scale = _scale(q)
+    dtype, S, J = q.dtype, *v.shape[2:]
+    w, size, scale, shape = _plan(dtype, *q.shape, S, J)
+    y = np.empty(shape, dtype)
 
     def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(KEYS * w if see.hides else 0, np.bool_)
-        room = _room(q.dtype, size)
-        _attention(q, k, v, scale, *see, room, keep, w, unit, unit_end, y)
+        _attention(q, k, v, scale, *see, _room(dtype, size), w, unit, unit_end, y)
 
     _shared(q, k, J, see, work)
     return y
@@ -612,7 +608,7 @@ def weights(q: Array, k: Array, see: See) -> Array:
     w = width(q.dtype)
     columns = -(-min(L, QUERIES) // w) * w
     p = np.empty((B, N, L, S), q.dtype)
-    scale = _scale(q)
+    scale = _scale(q.dtype, K)
 
     def work(unit: int, unit_end: int) -> None:
         keep = np.empty(S * columns if see.masked else 0, np.bool_)
@@ -643,9 +639,9 @@ def _backward(
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
     d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
-    rows = columns * (2 * S + 2 + max(K, J)) + w
+    rows = columns * (2 * S + 2 + max(K, J))
     size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
-    scale, blocks = _scale(q), -(-L // QUERIES)
+    scale, blocks = _scale(q.dtype, K), -(-L // QUERIES)
     rests = []
 
     def work(unit: int, unit_end: int) -> None:

@@ -1,7 +1,7 @@
-"""What a softmax does to a panel of columns, each of which is one softmax: maxima, exponentials.
+"""What attention does to its panels beside products, in whole vectors.
 
-A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. The maxima and
-the sums stay in registers while the rows go by.
+A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. Each column may
+be one softmax: its maximum and its sum stay in registers while the rows go by.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from nnspec.accel.jit import config
 from nnspec.accel.packed import VECTOR, width
 from nnspec.accel.vector_math import ROUND_32, ROUND_64
 
-# rows whose maxima are taken side by side: one after the other, each would wait for the one before
+# rows that are read side by side: one after the other, each would wait for the one before
 CHAINS = 4
 # rows whose exponentials are taken side by side
 ABREAST = 2
@@ -262,6 +262,69 @@ def _exponentials(
     return types.void(x, n, n, n, x.dtype, m, n, total, n), emit
 
 
+def _all_finite(typingctx: Any, x: Any, rows: Any) -> Any:
+    """Whether all numbers are, of so many rows of a panel, from the array's first one on."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, rows = args
+        v = _Vectors(context, builder, x.dtype)
+        zero = rows.type(0)
+        x_data = v.data(signature.args[0], x_array, zero)
+
+        def several(chains: int) -> Callable[..., list[Any]]:
+            def body(i: Any, sums: list[Any]) -> list[Any]:
+                values: list[Any] = []
+                for chain in range(chains):
+                    row = builder.add(i, rows.type(chain))
+                    values += v.pair(x_data, builder.mul(row, rows.type(2 * v.lanes)))
+                # 0 as long as all are
+                return [
+                    v.fma(value, v.constant(0.0), total)
+                    for value, total in zip(values, sums, strict=True)
+                ]
+
+            return body
+
+        whole = builder.sub(rows, rows.type(CHAINS - 1))
+        i, sums = v.loop(zero, whole, CHAINS, [v.constant(0.0)] * (2 * CHAINS), several(CHAINS))
+        _, rest = v.loop(i, rows, 1, sums[:2], several(1))
+        total = rest[0]
+        for other in (rest[1], *sums[2:]):
+            total = builder.fadd(total, other)
+        bits = ir.IntType(v.lanes)
+        odd = builder.bitcast(builder.fcmp_unordered("uno", total, total), bits)
+        return builder.icmp_unsigned("==", odd, bits(0))
+
+    return types.boolean(x, types.intp), emit
+
+
+def _put_scaled(
+    typingctx: Any, x: Any, start: Any, rows: Any, factor: Any, y: Any, y_start: Any, y_row: Any
+) -> Any:
+    """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, rows, factor_array, y_array, y_start, y_row = args
+        v = _Vectors(context, builder, x.dtype)
+        zero = rows.type(0)
+        x_data = v.data(signature.args[0], x_array, start)
+        factor_data = v.data(signature.args[3], factor_array, zero)
+        y_data = v.data(signature.args[4], y_array, y_start)
+
+        def body(i: Any, nothing: list[Any]) -> list[Any]:
+            by = v.splat(builder.load(builder.gep(factor_data, [i])))
+            values = v.pair(x_data, builder.mul(i, rows.type(2 * v.lanes)))
+            scaled = [builder.fmul(value, by) for value in values]
+            v.put_pair(scaled, y_data, builder.mul(i, y_row))
+            return nothing
+
+        v.loop(zero, rows, 1, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, factor, y, n, n), emit
+
+
 def _panel(x: Array, start: int, row: int, rows: int) -> Array:
     """A panel of so many rows as a view."""
     first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
@@ -294,6 +357,20 @@ if config.DISABLE_JIT:
         panel[...] = np.exp(scale * (panel - m[m_start : m_start + w]))
         total[total_start : total_start + w] += panel.sum(axis=0)
 
+    def all_finite(x: Array, rows: int) -> bool:
+        """Whether all numbers are, of so many rows of a panel, from the array's first one on."""
+        w = width(x.dtype)
+        return bool(np.isfinite(_panel(x.reshape(x.size), 0, w, rows)).all())
+
+    def put_scaled(
+        x: Array, start: int, rows: int, factor: Array, y: Array, y_start: int, y_row: int
+    ) -> None:
+        """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
+        values = _panel(x, start, width(x.dtype), rows)
+        _panel(y, y_start, y_row, rows)[...] = factor[:rows, np.newaxis] * values
+
 else:
+    all_finite = intrinsic(_all_finite)
+    put_scaled = intrinsic(_put_scaled)
     raise_maxima = intrinsic(_raise_maxima)
     exponentials = intrinsic(_exponentials)
