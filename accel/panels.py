@@ -1,7 +1,8 @@
-"""What attention does to its panels beside products, in whole vectors.
+"""What attention does to panels of columns, in whole vectors: products, maxima, exponentials.
 
 A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. Each column may
-be one softmax: its maximum and its sum stay in registers while the rows go by.
+be one softmax: its maximum and its sum stay in registers while the rows go by. The products are of
+one tile, as `packed`'s, but begin at 0, take a matrix as it lies, and scale what there is.
 """
 
 from collections.abc import Callable
@@ -262,14 +263,14 @@ def _exponentials(
     return types.void(x, n, n, n, x.dtype, m, n, total, n), emit
 
 
-def _all_finite(typingctx: Any, x: Any, rows: Any) -> Any:
-    """Whether all numbers are, of so many rows of a panel, from the array's first one on."""
+def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
+    """Whether all numbers are, of so many rows of a panel, from `start` on."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x_array, rows = args
+        x_array, start, rows = args
         v = _Vectors(context, builder, x.dtype)
         zero = rows.type(0)
-        x_data = v.data(signature.args[0], x_array, zero)
+        x_data = v.data(signature.args[0], x_array, start)
 
         def several(chains: int) -> Callable[..., list[Any]]:
             def body(i: Any, sums: list[Any]) -> list[Any]:
@@ -295,7 +296,7 @@ def _all_finite(typingctx: Any, x: Any, rows: Any) -> Any:
         odd = builder.bitcast(builder.fcmp_unordered("uno", total, total), bits)
         return builder.icmp_unsigned("==", odd, bits(0))
 
-    return types.boolean(x, types.intp), emit
+    return types.boolean(x, types.intp, types.intp), emit
 
 
 def _put_scaled(
@@ -325,12 +326,182 @@ def _put_scaled(
     return types.void(x, n, n, factor, y, n, n), emit
 
 
+def _rows_times(
+    v: _Vectors,
+    rows: int,
+    x_data: Any,
+    strides: tuple[Any, Any],
+    M_data: Any,
+    M_row: Any,
+    depth: Any,
+) -> list[Any]:
+    """The product of so many rows of x and a panel of M: two vectors for each row."""
+    builder, (x_row, x_column) = v.builder, strides
+    offsets = [builder.mul(x_row, x_row.type(row)) for row in range(rows)]
+
+    def body(i: Any, sums: list[Any]) -> list[Any]:
+        right = v.pair(M_data, builder.mul(i, M_row))
+        column = builder.mul(i, x_column)
+        new = []
+        for row, offset in enumerate(offsets):
+            left = v.splat(builder.load(builder.gep(x_data, [builder.add(offset, column)])))
+            for half in (0, 1):
+                new.append(v.fma(left, right[half], sums[2 * row + half]))
+        return new
+
+    return v.loop(x_row.type(0), depth, 1, [v.constant(0.0)] * (2 * rows), body)[1]
+
+
+def _put_product(rows: int) -> Any:
+    """y = x M, of so many rows of x and a panel of M."""
+
+    def tile(
+        typingctx: Any, x: Any, x_row: Any, x_start: Any, M: Any, depth: Any, y: Any, y_start: Any
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, x_row, x_start, M_array, depth, y_array, y_start = args
+            v = _Vectors(context, builder, x.dtype)
+            w = depth.type(2 * v.lanes)
+            x_data = v.data(signature.args[0], x_array, x_start)
+            M_data = v.data(signature.args[3], M_array, depth.type(0))
+            y_data = v.data(signature.args[5], y_array, y_start)
+            strides = x_row, depth.type(1)
+            sums = _rows_times(v, rows, x_data, strides, M_data, w, depth)
+            for row in range(rows):
+                v.put_pair(sums[2 * row : 2 * row + 2], y_data, depth.type(row * w.constant))
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(x, n, n, M, n, y, n), emit
+
+    def interpreted(
+        x: Array, x_row: int, x_start: int, M: Array, depth: int, y: Array, y_start: int
+    ) -> None:
+        w = width(x.dtype)
+        left = _view(x, x_start, (rows, depth), (x_row, 1))
+        _view(y, y_start, (rows, w), (w, 1))[...] = left @ _view(M, 0, (depth, w), (w, 1))
+
+    return interpreted if config.DISABLE_JIT else intrinsic(tile)
+
+
+def _add_product(rows: int) -> Any:
+    """total = total factor + xᵀ M, of so many columns of the panel x and a panel of M.
+
+    Where there was nothing `before`, total is taken to be 0; where this is the `last`, the result
+    times `inverse` is put in y instead. factor and inverse have one number for each column.
+    """
+
+    def tile(
+        typingctx: Any,
+        x: Any,
+        column: Any,
+        M: Any,
+        M_row: Any,
+        M_start: Any,
+        depth: Any,
+        total: Any,
+        total_start: Any,
+        before: Any,
+        factor: Any,
+        last: Any,
+        inverse: Any,
+        y: Any,
+        y_row: Any,
+        y_start: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, column, M_array, M_row, M_start, depth, total_array, total_start, *rest = args
+            before, factor_array, last, inverse_array, y_array, y_row, y_start = rest
+            v = _Vectors(context, builder, x.dtype)
+            w = depth.type(2 * v.lanes)
+            x_data = v.data(signature.args[0], x_array, column)
+            M_data = v.data(signature.args[2], M_array, M_start)
+            total_data = v.data(signature.args[6], total_array, total_start)
+            factor_data = v.data(signature.args[9], factor_array, column)
+            inverse_data = v.data(signature.args[11], inverse_array, column)
+            y_data = v.data(signature.args[12], y_array, y_start)
+            strides = depth.type(1), w
+            sums = _rows_times(v, rows, x_data, strides, M_data, M_row, depth)
+
+            def by_row(data: Any, row: int) -> Any:
+                return v.splat(builder.load(builder.gep(data, [depth.type(row)])))
+
+            begun = builder.block
+            with builder.if_then(before):
+                scaled = []
+                for row in range(rows):
+                    factor = by_row(factor_data, row)
+                    there = v.pair(total_data, depth.type(row * w.constant))
+                    here = sums[2 * row : 2 * row + 2]
+                    scaled += [v.fma(a, factor, b) for a, b in zip(there, here, strict=True)]
+                added = builder.block
+            merged = []
+            for value, other in zip(sums, scaled, strict=True):
+                phi = builder.phi(v.kind)
+                phi.add_incoming(value, begun)
+                phi.add_incoming(other, added)
+                merged.append(phi)
+            with builder.if_else(last) as (at_last, otherwise):
+                with at_last:
+                    for row in range(rows):
+                        by = by_row(inverse_data, row)
+                        here = [builder.fmul(a, by) for a in merged[2 * row : 2 * row + 2]]
+                        v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
+                with otherwise:
+                    for row in range(rows):
+                        here = merged[2 * row : 2 * row + 2]
+                        v.put_pair(here, total_data, depth.type(row * w.constant))
+            return context.get_dummy_value()
+
+        n, flag = types.intp, types.boolean
+        kinds = x, n, M, n, n, n, total, n, flag, factor, flag, inverse, y, n, n
+        return types.void(*kinds), emit
+
+    def interpreted(
+        x: Array,
+        column: int,
+        M: Array,
+        M_row: int,
+        M_start: int,
+        depth: int,
+        total: Array,
+        total_start: int,
+        before: bool,
+        factor: Array,
+        last: bool,
+        inverse: Array,
+        y: Array,
+        y_row: int,
+        y_start: int,
+    ) -> None:
+        w = width(x.dtype)
+        here = slice(column, column + rows)
+        there = _view(total, total_start, (rows, w), (w, 1))
+        left = _view(x, column, (rows, depth), (1, w))
+        result = left @ _view(M, M_start, (depth, w), (M_row, 1))
+        if before:
+            result += there * factor[here, np.newaxis]
+        if last:
+            _view(y, y_start, (rows, w), (y_row, 1))[...] = result * inverse[here, np.newaxis]
+        else:
+            there[...] = result
+
+    return interpreted if config.DISABLE_JIT else intrinsic(tile)
+
+
+def _view(x: Array, start: int, shape: tuple[int, int], strides: tuple[int, int]) -> Array:
+    """The elements from `start` on, of which only those of the shape are touched."""
+    first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
+    return np.lib.stride_tricks.as_strided(first, shape, [x.itemsize * step for step in strides])
+
+
 def _panel(x: Array, start: int, row: int, rows: int) -> Array:
     """A panel of so many rows as a view."""
-    first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
-    steps = row * x.itemsize, x.itemsize
-    return np.lib.stride_tricks.as_strided(first, (rows, width(x.dtype)), steps)
+    return _view(x, start, (rows, width(x.dtype)), (row, 1))
 
+
+put_product_8, put_product_4 = _put_product(8), _put_product(4)
+add_product_8, add_product_4 = _add_product(8), _add_product(4)
 
 if config.DISABLE_JIT:
 
@@ -357,10 +528,9 @@ if config.DISABLE_JIT:
         panel[...] = np.exp(scale * (panel - m[m_start : m_start + w]))
         total[total_start : total_start + w] += panel.sum(axis=0)
 
-    def all_finite(x: Array, rows: int) -> bool:
-        """Whether all numbers are, of so many rows of a panel, from the array's first one on."""
-        w = width(x.dtype)
-        return bool(np.isfinite(_panel(x.reshape(x.size), 0, w, rows)).all())
+    def all_finite(x: Array, start: int, rows: int) -> bool:
+        """Whether all numbers are, of so many rows of a panel, from `start` on."""
+        return bool(np.isfinite(_panel(x, start, width(x.dtype), rows)).all())
 
     def put_scaled(
         x: Array, start: int, rows: int, factor: Array, y: Array, y_start: int, y_row: int

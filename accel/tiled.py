@@ -18,8 +18,17 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.packed import VECTOR, aligned, multiply, pack, pack_transposed, width
-from nnspec.accel.panels import all_finite, exponentials, put_scaled, raise_maxima
+from nnspec.accel.packed import ROWS, VECTOR, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.panels import (
+    add_product_4,
+    add_product_8,
+    all_finite,
+    exponentials,
+    put_product_4,
+    put_product_8,
+    put_scaled,
+    raise_maxima,
+)
 from nnspec.accel.scalar import ONE, ZERO
 
 # the columns of a tile
@@ -147,7 +156,7 @@ def _mark(
 def _clean(packed: Array) -> bool:
     """Zeros in place of what is not finite in panels; whether there was any."""
     flat = packed.reshape(packed.size)
-    if all_finite(flat, packed.shape[0] * packed.shape[1]):
+    if all_finite(flat, 0, packed.shape[0] * packed.shape[1]):
         return False
     for k in range(flat.size):
         flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
@@ -331,6 +340,59 @@ def _put_rows_by(total: Array, factors: Array, into: Array) -> None:
                 _put_times(total[p, i], factors[i], into[i, p * w :])
 
 
+@helper
+def _panel_scores(k: Array, q_T: Array, s: Array) -> None:
+    """s = k qᵀ for a panel of queries: q_T (K, WIDTH), s (keys, WIDTH)."""
+    (keys, K), w = k.shape, q_T.shape[1]
+    i = 0
+    if ROWS >= 8:
+        while i + 8 <= keys:
+            put_product_8(k, K, i * K, q_T, K, s, i * w)
+            i += 8
+    while i + 4 <= keys:
+        put_product_4(k, K, i * K, q_T, K, s, i * w)
+        i += 4
+    if i < keys and keys >= 4:  # some of them again
+        i = keys - 4
+        put_product_4(k, K, i * K, q_T, K, s, i * w)
+    elif i < keys:
+        s[:] = 0
+        multiply(k, q_T.reshape(1, K, w), s, 0, 1)
+
+
+@helper
+def _add_values(
+    p: Array,  # (keys, WIDTH)
+    M: Array,
+    M_row: int,
+    M_start: int,
+    total: Array,  # (queries, WIDTH)
+    before: bool,
+    factor: Array,
+    last: bool,
+    inverse: Array,
+    y: Array,
+    y_row: int,
+    y_start: int,
+) -> None:
+    """total = total factor + pᵀ M of a panel of M, or the last of it times `inverse` in y."""
+    depth, w = p.shape
+    i = 0
+    if ROWS >= 8:
+        while i + 8 <= w:
+            add_product_8(
+                p, i, M, M_row, M_start, depth, total, i * w,
+                before, factor, last, inverse, y, y_row, y_start + i * y_row,
+            )  # fmt: skip
+            i += 8
+    while i + 4 <= w:
+        add_product_4(
+            p, i, M, M_row, M_start, depth, total, i * w,
+            before, factor, last, inverse, y, y_row, y_start + i * y_row,
+        )  # fmt: skip
+        i += 4
+
+
 @kernel
 def _attention(
     q: Array,  # (B, N, L, K)
@@ -351,65 +413,75 @@ def _attention(
     S, K = k.shape[2:]
     blocks = -(-L // QUERIES)
     behind = S - L
-    by_J, most = -(-J // w), -(-min(L, QUERIES) // w)
+    by_J = -(-J // w)
     tile, room = _cut(room, KEYS * w)  # scores, then p
-    maxima, room = _cut(room, most * w)
-    totals, room = _cut(room, most * w)
-    factors, room = _cut(room, most * w)
+    m, room = _cut(room, w)
+    total, room = _cut(room, w)
+    inverse, room = _cut(room, w)
     line, room = _cut(room, 3 * w)
-    crosswise, room = _cut(room, most * K * w)  # qᵀ
-    part, room = _cut(room, by_J * most * w * w)  # y
+    crosswise, room = _cut(room, K * w)  # qᵀ
+    part, room = _cut(room, by_J * w * w)  # y
     values, room = _cut(room, by_J * S * w)
     keep_room = room.view(np.bool_)  # as many as the tile has
-    odd = False
+    q_T, out = _panels(crosswise, 1, K, w), _panels(part, by_J, w, w)
+    v_line, y_line = v.reshape(v.size), y.reshape(y.size)
+    hides, odd, as_it_lies = masked or causal, False, False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
-        rows, length = min(QUERIES, L - first), lengths[b]
-        wide = -(-rows // w)
-        M = _panels(values, by_J, length, w)
+        length = lengths[b]
+        head = (b * N + n) * S * J
         if u == unit or first == 0:
-            pack(v[b, n, :length], M)
-            odd = (masked or causal) and _clean(M)
-        place = first + behind
-        seen = _reach(length, place + rows, causal)
-        q_T = _panels(crosswise, wide, K, w)
-        pack_transposed(q[b, n, first : first + rows], q_T)
-        out = _panels(part, by_J, wide * w, w)
-        out[:] = 0
-        maxima[:] = -np.inf
-        totals[:] = 0
-        for begin in range(0, seen, KEYS):
-            for c in range(wide):
-                near = min(w, rows - c * w)
-                end = _reach(min(seen, begin + KEYS), place + c * w + near, causal)
-                if end <= begin:
-                    continue
+            as_it_lies = J % w == 0
+            if hides and as_it_lies:
+                as_it_lies = all_finite(v_line, head, length * by_J)
+            odd = False
+            if not as_it_lies:
+                packed = _panels(values, by_J, length, w)
+                pack(v[b, n, :length], packed)
+                odd = hides and _clean(packed)
+        M, M_row, M_start, M_panel = values, w, 0, length * w
+        if as_it_lies:
+            M, M_row, M_start, M_panel = v_line, J, head, w
+        for start in range(first, min(first + QUERIES, L), w):
+            rows, place = min(w, L - start), start + behind
+            reach = _reach(length, place + rows, causal)
+            y_rows, y_start = y[b, n, start : start + rows], ((b * N + n) * L + start) * J
+            if reach <= 0:
+                y_rows[:] = 0
+                continue
+            straight = as_it_lies and rows == w
+            pack_transposed(q[b, n, start : start + rows], q_T)
+            m[:] = -np.inf
+            total[:] = 0
+            for begin in range(0, reach, KEYS):
+                end = min(begin + KEYS, reach)
                 p = _rows_in(tile, end - begin, w)
-                p[:] = 0
-                multiply(k[b, n, begin:end], q_T[c : c + 1], p, 0, 1)
+                _panel_scores(k[b, n, begin:end], q_T[0], p)
                 keep = _rows_in(keep_room, 0, w)
-                behind_begin = place + c * w - begin
                 if masked or odd:
                     keep = _rows_in(keep_room, end - begin, w)
-                    here = _for_head(mask, b, n)
-                    _mark(keep, here, masked, causal, first + c * w, near, begin, behind_begin)
-                if masked or causal:
-                    _hide(p, keep, behind_begin, -np.inf)
-                m, total = maxima[c * w : (c + 1) * w], totals[c * w : (c + 1) * w]
-                _take_in(p, scale, m, total, line, begin > 0)
-                for d in range(by_J):
-                    sums = out[d, c * w : (c + 1) * w]
-                    if begin > 0:
-                        put_scaled(sums, 0, w, line, sums, 0, w)
-                    multiply(p.T, M[d : d + 1, begin:end], sums, 0, 1)
+                    of_head = _for_head(mask, b, n)
+                    _mark(keep, of_head, masked, causal, start, rows, begin, place - begin)
+                if hides:
+                    _hide(p, keep, place - begin, -np.inf)
+                before, last = begin > 0, end == reach
+                _take_in(p, scale, m, total, line, before)
+                if last:
+                    _put_inverse(total, inverse)
+                    for i in range(rows):
+                        keys = _reach(length, place + i + 1, causal)
+                        if total[i] == 0 and not _sees_any(_for_head(mask, b, n), start + i, keys):
+                            inverse[i] = 0
+                for c in range(by_J):
+                    _add_values(
+                        p, M, M_row, M_start + c * M_panel + begin * M_row,
+                        out[c], before, line, last and straight, inverse,
+                        y_line, J, y_start + c * w,
+                    )  # fmt: skip
                 if odd:
-                    _odd_part(p.T, keep.T, v[b, n, begin:end], out[:, c * w : (c + 1) * w])
-        _put_inverse(totals, factors)
-        for i in range(rows):
-            keys = _reach(length, place + i + 1, causal)
-            if totals[i] == 0 and not _sees_any(_for_head(mask, b, n), first + i, keys):
-                factors[i] = 0
-        _put_rows_by(out, factors, y[b, n, first : first + rows])
+                    _odd_part(p[:, :rows].T, keep[:, :rows].T, v[b, n, begin:end], out)
+            if not straight:
+                _put_rows_by(out, inverse, y_rows)
 
 
 @kernel
@@ -584,8 +656,8 @@ def _plan(
 ) -> tuple[int, int, Any, tuple[int, ...]]:
     """WIDTH, the numbers of room that `_attention` takes, 1 / √K, and the shape of y."""
     w = width(dtype)
-    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
-    size = (KEYS + 3 + by_J * (S + columns)) * w + columns * (3 + K) + KEYS * w // dtype.itemsize
+    by_J = -(-J // w)
+    size = (KEYS + KEYS // dtype.itemsize + 6 + K + by_J * (S + w)) * w
     return w, size, _scale(dtype, K), (B, N, L, J)
 
 
