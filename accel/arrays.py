@@ -4,6 +4,7 @@ The kernels do not check an index. A wrong shape is refused here, or nowhere.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
     """
-    given = [value for value, _ in inputs.values()]
+    given: Any
+    given, wanted = zip(*inputs.values(), strict=True)
     dtype = getattr(given[0], "dtype", None)
     right = dtype in DTYPES
     for value in given:
@@ -30,16 +32,16 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     if not right:
         given, dtype = _converted(given)
     shapes = tuple([None if value is None else value.shape for value in given])
-    due = _shapes(tuple(inputs), tuple([shape for _, shape in inputs.values()]), shapes)
+    due = _shapes(tuple(inputs), wanted, shapes)
     if None not in shapes:
-        return given
+        return list(given)
     return [
         np.zeros(shape, dtype) if value is None else value
         for value, shape in zip(given, due, strict=True)
     ]
 
 
-def _converted(given: list[Any]) -> tuple[list[Any], Any]:
+def _converted(given: Sequence[Any]) -> tuple[list[Any], Any]:
     """The values as arrays of the dtype that holds them all, and that dtype."""
     there = [np.asarray(value) for value in given if value is not None]
     dtype = there[0].dtype

@@ -22,7 +22,7 @@ from nnspec.accel.vector_math import ROUND_32, ROUND_64
 # rows that are read side by side: one after the other, each would wait for the one before
 CHAINS = 4
 # rows whose exponentials are taken side by side
-ABREAST = 2
+ABREAST = 4 if VECTOR == 64 else 2
 
 LOG2_E = 1.4426950408889634
 
@@ -35,7 +35,7 @@ class _Form(NamedTuple):
     rounding: float  # adding it rounds to an integer
     bias: int  # of the exponent
     shift: int  # bits of the significand
-    lift: int  # 2^n is made that much too large, so that it is normal or the result is 0
+    lift: int  # 2^n is made that much too large, and 2^r too small: both are normal or 0
 
     @property
     def lowest(self) -> float:
@@ -156,23 +156,21 @@ class _Vectors:
 
     def powers_of_two(self, ts: list[Any], factor: Any, form: "_Form") -> list[Any]:
         """2^(factor t) for each t, where factor t is between form.lowest and 0."""
-        builder, lift = self.builder, self.constant(2.0**-form.lift)
+        builder = self.builder
         # adding it rounds to an integer n, and leaves the exponent of 2^(n + lift) in the low bits
         rounding = self.constant(form.rounding + form.bias + form.lift)
         # step by step for all: one alone would wait for the result of each step
         ms = [self.fma(t, factor, rounding) for t in ts]
         ns = [builder.fsub(m, rounding) for m in ms]
         rs = [self.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
-        ps = [self.constant(form.powers[0])] * len(ts)
-        for power in (*form.powers[1:], 1.0):
-            ps = [self.fma(p, r, self.constant(power)) for p, r in zip(ps, rs, strict=True)]
+        first, *others = [self.constant(c * 2.0**-form.lift) for c in (*form.powers, 1.0)]
+        ps = [first] * len(ts)
+        for c in others:
+            ps = [self.fma(p, r, c) for p, r in zip(ps, rs, strict=True)]
         shift = self.integer(form.shift)
         bits = [builder.shl(builder.bitcast(m, self.integers), shift) for m in ms]
-        lifted = [
-            builder.fmul(p, builder.bitcast(power, self.kind))
-            for p, power in zip(ps, bits, strict=True)
-        ]
-        return [builder.fmul(value, lift) for value in lifted]
+        powers = [builder.bitcast(power, self.kind) for power in bits]
+        return [builder.fmul(p, power) for p, power in zip(ps, powers, strict=True)]
 
 
 def _raise_maxima(

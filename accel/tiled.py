@@ -431,7 +431,8 @@ def _attention(
         length = lengths[b]
         head = (b * N + n) * S * J
         if u == unit or first == 0:
-            as_it_lies = J % w == 0
+            # what only one block of queries meets
+            as_it_lies = J % w == 0 and L <= QUERIES
             if hides and as_it_lies:
                 as_it_lies = all_finite(v_line, head, length * by_J)
             odd = False
@@ -449,7 +450,7 @@ def _attention(
             if reach <= 0:
                 y_rows[:] = 0
                 continue
-            straight = as_it_lies and rows == w
+            straight = J % w == 0 and rows == w and not odd
             pack_transposed(q[b, n, start : start + rows], q_T)
             m[:] = -np.inf
             total[:] = 0
