@@ -122,11 +122,14 @@ class _Vectors:
             value.align = self.size
         return values
 
+    def put(self, value: Any, base: Any, start: Any) -> None:
+        """Store a vector."""
+        self.builder.store(value, self._at(base, start)).align = self.size
+
     def put_pair(self, values: list[Any], base: Any, start: Any) -> None:
-        """Store them."""
+        """Store a panel's row."""
         for half, value in enumerate(values):
-            index = self.builder.add(start, start.type(half * self.lanes))
-            self.builder.store(value, self._at(base, index)).align = self.size
+            self.put(value, base, self.builder.add(start, start.type(half * self.lanes)))
 
     def loop(
         self, start: Any, stop: Any, step: int, held: list[Any], body: Callable[..., list[Any]]
@@ -322,6 +325,70 @@ def _put_scaled(
 
     n = types.intp
     return types.void(x, n, n, factor, y, n, n), emit
+
+
+def _turned(v: _Vectors, base: Any, row: Any) -> list[Any]:
+    """The columns of a square at `base`, a vector each, whose rows are `row` elements apart."""
+    builder, half = v.builder, v.lanes // 2
+    kind, place = ir.VectorType(v.element, half), base
+    parts = []
+    for _ in range(v.lanes):
+        ends = [builder.gep(place, [row.type(k)]) for k in (0, half)]
+        parts.append([builder.load(builder.bitcast(end, kind.as_pointer())) for end in ends])
+        for part in parts[-1]:
+            part.align = v.size
+        place = builder.gep(place, [row])
+
+    def chosen(a: Any, b: Any, lanes: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return builder.shuffle_vector(a, b, mask)
+
+    # the quarters change places as they are read, smaller squares beside the diagonal in vectors
+    everything = list(range(v.lanes))
+    lines = [
+        chosen(parts[k][side], parts[k + half][side], everything)
+        for side in (0, 1)
+        for k in range(half)
+    ]
+    step = half // 2
+    while step:
+        low = [k if not k & step else v.lanes + k - step for k in everything]
+        high = [k + step if not k & step else v.lanes + k for k in everything]
+        for k in everything:
+            if not k & step:
+                a, b = lines[k], lines[k + step]
+                lines[k], lines[k + step] = chosen(a, b, low), chosen(a, b, high)
+        step //= 2
+    return lines
+
+
+def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, y: Any) -> Any:
+    """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns.
+
+    Its columns are a multiple of a vector's numbers.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, row, columns, y_array = args
+        v = _Vectors(context, builder, x.dtype)
+        w = 2 * v.lanes
+        zero = row.type(0)
+        x_data = v.data(signature.args[0], x_array, start)
+        y_data = v.data(signature.args[4], y_array, zero)
+        below = builder.gep(x_data, [builder.mul(row, row.type(v.lanes))])
+
+        def body(k: Any, nothing: list[Any]) -> list[Any]:
+            into = builder.gep(y_data, [builder.mul(k, row.type(w))])
+            for half, base in enumerate((x_data, below)):
+                for number, line in enumerate(_turned(v, builder.gep(base, [k]), row)):
+                    v.put(line, into, row.type(number * w + half * v.lanes))
+            return nothing
+
+        v.loop(zero, columns, v.lanes, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, y), emit
 
 
 def _rows_times(
@@ -530,6 +597,11 @@ if config.DISABLE_JIT:
         """Whether all numbers are, of so many rows of a panel, from `start` on."""
         return bool(np.isfinite(_panel(x, start, width(x.dtype), rows)).all())
 
+    def put_transposed(x: Array, start: int, row: int, columns: int, y: Array) -> None:
+        """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns."""
+        w = width(x.dtype)
+        _view(y, 0, (columns, w), (w, 1))[...] = _view(x, start, (w, columns), (row, 1)).T
+
     def put_scaled(
         x: Array, start: int, rows: int, factor: Array, y: Array, y_start: int, y_row: int
     ) -> None:
@@ -539,6 +611,7 @@ if config.DISABLE_JIT:
 
 else:
     all_finite = intrinsic(_all_finite)
+    put_transposed = intrinsic(_put_transposed)
     put_scaled = intrinsic(_put_scaled)
     raise_maxima = intrinsic(_raise_maxima)
     exponentials = intrinsic(_exponentials)

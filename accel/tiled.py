@@ -27,6 +27,7 @@ from nnspec.accel.panels import (
     put_product_4,
     put_product_8,
     put_scaled,
+    put_transposed,
     raise_maxima,
 )
 from nnspec.accel.scalar import ONE, ZERO
@@ -258,7 +259,7 @@ def _put_inverse(x: Array, y: Array) -> None:
 
 
 @helper
-def _put_transposed(p: Array, rows: Array) -> None:
+def _put_columns(p: Array, rows: Array) -> None:
     """rows = pᵀ, and 0 for the keys beyond the tile."""
     for start in range(0, p.shape[0], 64):  # what has been read stays in the cache
         end = min(start + 64, p.shape[0])
@@ -424,7 +425,7 @@ def _attention(
     values, room = _cut(room, by_J * S * w)
     keep_room = room.view(np.bool_)  # as many as the tile has
     q_T, out = _panels(crosswise, 1, K, w), _panels(part, by_J, w, w)
-    v_line, y_line = v.reshape(v.size), y.reshape(y.size)
+    q_line, v_line, y_line = q.reshape(q.size), v.reshape(v.size), y.reshape(y.size)
     hides, odd, as_it_lies = masked or causal, False, False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
@@ -451,7 +452,10 @@ def _attention(
                 y_rows[:] = 0
                 continue
             straight = J % w == 0 and rows == w and not odd
-            pack_transposed(q[b, n, start : start + rows], q_T)
+            if rows == w and K % (w // 2) == 0:
+                put_transposed(q_line, ((b * N + n) * L + start) * K, K, K, q_T)
+            else:
+                pack_transposed(q[b, n, start : start + rows], q_T)
             m[:] = -np.inf
             total[:] = 0
             for begin in range(0, reach, KEYS):
@@ -530,7 +534,7 @@ def _weights(
             _divide(p[j], total)
         if masked or causal:
             _hide(p, keep, place, ZERO)
-        _put_transposed(p, weights[b, n, first : first + rows])
+        _put_columns(p, weights[b, n, first : first + rows])
 
 
 @kernel
