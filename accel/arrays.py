@@ -104,6 +104,21 @@ def sequence_inputs(dtype: Any, I: int, H: int, X: Any, **states: Any) -> list[A
     return found
 
 
+def attention_inputs(q: Any, k: Any, v: Any) -> list[Array]:
+    """q (B, N, L, K), k (B, N, S, K) and v (B, N, S, J); what is right already costs a look.
+
+    Raises as `arrays` does.
+    """
+    dtype = getattr(q, "dtype", None)
+    if dtype in DTYPES and _right(q, dtype) and _right(k, dtype) and _right(v, dtype):
+        of_q, of_k, of_v = q.shape, k.shape, v.shape
+        if len(of_q) == 4 and len(of_v) == 4:
+            B, N, _, K = of_q
+            if of_k == (B, N, of_v[2], K) and of_v[:2] == (B, N):
+                return [q, k, v]
+    return arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"))
+
+
 def _right(value: Any, dtype: Any) -> bool:
     """Whether a kernel takes the value as it is."""
     return isinstance(value, np.ndarray) and value.dtype == dtype and value.flags.carray

@@ -319,7 +319,8 @@ def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array, before: 
     w = s.shape[1]
     flat = s.reshape(s.size)
     factor, shift = line[:w], line[2 * w :]
-    _put(m, factor)
+    if before:
+        _put(m, factor)
     raise_maxima(flat, 0, w, s.shape[0], m, 0)
     _put_finite_or_zero(m, shift)
     if before:
@@ -367,7 +368,8 @@ def _add_values(
     M: Array,
     M_row: int,
     M_start: int,
-    total: Array,  # (queries, WIDTH)
+    M_panel: int,
+    total: Array,  # (panels, queries, WIDTH)
     before: bool,
     factor: Array,
     last: bool,
@@ -376,22 +378,28 @@ def _add_values(
     y_row: int,
     y_start: int,
 ) -> None:
-    """total = total factor + pᵀ M of a panel of M, or the last of it times `inverse` in y."""
+    """total = total factor + pᵀ M, or the last of it times `inverse` in y."""
     depth, w = p.shape
     i = 0
-    if ROWS >= 8:
-        while i + 8 <= w:
-            add_product_8(
-                p, i, M, M_row, M_start, depth, total, i * w,
-                before, factor, last, inverse, y, y_row, y_start + i * y_row,
-            )  # fmt: skip
-            i += 8
-    while i + 4 <= w:
-        add_product_4(
-            p, i, M, M_row, M_start, depth, total, i * w,
-            before, factor, last, inverse, y, y_row, y_start + i * y_row,
-        )  # fmt: skip
-        i += 4
+    while i < w:
+        tall = ROWS >= 8 and i + 8 <= w
+        for c in range(total.shape[0]):
+            from_M, from_total, from_y = (
+                M_start + c * M_panel,
+                (c * w + i) * w,
+                y_start + i * y_row + c * w,
+            )
+            if tall:
+                add_product_8(
+                    p, i, M, M_row, from_M, depth, total, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+            else:
+                add_product_4(
+                    p, i, M, M_row, from_M, depth, total, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+        i += 8 if tall else 4
 
 
 @kernel
@@ -477,12 +485,10 @@ def _attention(
                         keys = _reach(length, place + i + 1, causal)
                         if total[i] == 0 and not _sees_any(_for_head(mask, b, n), start + i, keys):
                             inverse[i] = 0
-                for c in range(by_J):
-                    _add_values(
-                        p, M, M_row, M_start + c * M_panel + begin * M_row,
-                        out[c], before, line, last and straight, inverse,
-                        y_line, J, y_start + c * w,
-                    )  # fmt: skip
+                _add_values(
+                    p, M, M_row, M_start + begin * M_row, M_panel,
+                    out, before, line, last and straight, inverse, y_line, J, y_start,
+                )  # fmt: skip
                 if odd:
                     _odd_part(p[:, :rows].T, keep[:, :rows].T, v[b, n, begin:end], out)
             if not straight:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, plain, whole_or
+from nnspec.accel.arrays import Array, arrays, attention_inputs, plain, whole_or
 from nnspec.accel.dense import layer, layer_vjp
 from nnspec.accel.jit import contracted, kernel
 from nnspec.accel.primitives import layer_norm, layer_norm_vjp
@@ -138,7 +138,7 @@ def scaled_dot_product_attention(
     causal: bool = False,
 ) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J); 0 for a query that sees nothing."""
-    q, k, v = arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"))
+    q, k, v = attention_inputs(q, k, v)
     return attention(q, k, v, _see(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
 
 
