@@ -176,92 +176,105 @@ class _Vectors:
         return [builder.fmul(p, power) for p, power in zip(ps, powers, strict=True)]
 
 
-def _raise_maxima(
-    typingctx: Any, x: Any, start: Any, row: Any, rows: Any, m: Any, m_start: Any
-) -> Any:
-    """m = max(m, the maxima of the panel's columns); a NaN is no maximum."""
+def _maxima(v: _Vectors, x_data: Any, row: Any, rows: Any, first: list[Any]) -> list[Any]:
+    """The maxima of a panel's columns and of `first`; a NaN is no maximum."""
+    builder = v.builder
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x_array, start, row, rows, m_array, m_start = args
-        v = _Vectors(context, builder, x.dtype)
-        x_data = v.data(signature.args[0], x_array, start)
-        m_data = v.data(signature.args[4], m_array, m_start)
-        zero = row.type(0)
+    def several(chains: int) -> Callable[..., list[Any]]:
+        def body(i: Any, maxima: list[Any]) -> list[Any]:
+            values: list[Any] = []
+            for chain in range(chains):
+                place = builder.mul(builder.add(i, row.type(chain)), row)
+                values += v.pair(x_data, place)
+            return [v.larger(a, b) for a, b in zip(values, maxima, strict=True)]
 
-        def several(chains: int) -> Callable[..., list[Any]]:
-            def body(i: Any, maxima: list[Any]) -> list[Any]:
-                values: list[Any] = []
-                for chain in range(chains):
-                    place = builder.mul(builder.add(i, row.type(chain)), row)
-                    values += v.pair(x_data, place)
-                return [v.larger(a, b) for a, b in zip(values, maxima, strict=True)]
+        return body
 
-            return body
-
-        whole = builder.sub(rows, row.type(CHAINS - 1))
-        first = v.pair(m_data, zero)
-        i, maxima = v.loop(zero, whole, CHAINS, first * CHAINS, several(CHAINS))
-        for chain in range(1, CHAINS):
-            others = maxima[2 * chain : 2 * chain + 2]
-            maxima[:2] = [v.larger(a, b) for a, b in zip(others, maxima[:2], strict=True)]
-        _, maxima = v.loop(i, rows, 1, maxima[:2], several(1))
-        v.put_pair(maxima, m_data, zero)
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(x, n, n, n, m, n), emit
+    whole = builder.sub(rows, row.type(CHAINS - 1))
+    i, maxima = v.loop(row.type(0), whole, CHAINS, first * CHAINS, several(CHAINS))
+    for chain in range(1, CHAINS):
+        others = maxima[2 * chain : 2 * chain + 2]
+        maxima[:2] = [v.larger(a, b) for a, b in zip(others, maxima[:2], strict=True)]
+    return v.loop(i, rows, 1, maxima[:2], several(1))[1]
 
 
-def _exponentials(
+def _exponentials(v: _Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> list[Any]:
+    """power(values, a panel's row each) in place of a panel's rows; the sums of its columns."""
+    builder = v.builder
+
+    def several(count: int) -> Callable[..., list[Any]]:
+        def body(i: Any, sums: list[Any]) -> list[Any]:
+            places = [builder.mul(builder.add(i, row.type(k)), row) for k in range(count)]
+            results = power([value for place in places for value in v.pair(x_data, place)])
+            for k, place in enumerate(places):
+                here = results[2 * k : 2 * k + 2]
+                v.put_pair(here, x_data, place)
+                sums = [builder.fadd(a, b) for a, b in zip(sums, here, strict=True)]
+            return sums
+
+        return body
+
+    whole = builder.sub(rows, row.type(ABREAST - 1))
+    nothing = [v.constant(0.0)] * 2
+    i, sums = v.loop(row.type(0), whole, ABREAST, nothing, several(ABREAST))
+    return v.loop(i, rows, 1, sums, several(1))[1]
+
+
+def _take_in(
     typingctx: Any,
     x: Any,
     start: Any,
     row: Any,
     rows: Any,
     scale: Any,
+    before: Any,
     m: Any,
-    m_start: Any,
     total: Any,
-    total_start: Any,
+    factor: Any,
+    column: Any,
 ) -> Any:
-    """e^(scale (x - m)) in place of x, where no x is larger than m, and total += their sums."""
+    """x becomes e^(scale (x - m)) for more rows of a panel, m the maxima, total the sums.
+
+    Where there were rows `before`, m and total are theirs and go on. factor is what their
+    exponentials are to be multiplied by, as m has risen since. The three begin at a column.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x_array, start, row, rows, scale, m_array, m_start, total_array, total_start = args
+        x_array, start, row, rows, scale, before, m_array, total_array, factor_array, column = args
         v = _Vectors(context, builder, x.dtype)
+        zero, nothing, lowest = row.type(0), v.constant(0.0), v.constant(-np.inf)
         x_data = v.data(signature.args[0], x_array, start)
-        m_data = v.data(signature.args[5], m_array, m_start)
-        total_data = v.data(signature.args[7], total_array, total_start)
-        zero = row.type(0)
+        m_data = v.data(signature.args[6], m_array, column)
+        total_data = v.data(signature.args[7], total_array, column)
+        factor_data = v.data(signature.args[8], factor_array, column)
         form = FORM_32 if v.size == 4 else FORM_64
         number = v.times(scale, LOG2_E)
-        factor, low = v.splat(number), v.splat(builder.fdiv(v.element(form.lowest), number))
-        m_pair = v.pair(m_data, zero)
+        by, low = v.splat(number), v.splat(builder.fdiv(v.element(form.lowest), number))
 
-        def several(count: int) -> Callable[..., list[Any]]:
-            def body(i: Any, sums: list[Any]) -> list[Any]:
-                places = [builder.mul(builder.add(i, row.type(k)), row) for k in range(count)]
-                values = [value for place in places for value in v.pair(x_data, place)]
-                below = [builder.fsub(a, b) for a, b in zip(values, m_pair * count, strict=True)]
-                results = v.powers_of_two([v.larger(low, t) for t in below], factor, form)
-                for k, place in enumerate(places):
-                    here = results[2 * k : 2 * k + 2]
-                    v.put_pair(here, x_data, place)
-                    sums = [builder.fadd(a, b) for a, b in zip(sums, here, strict=True)]
-                return sums
+        old = [builder.select(before, value, lowest) for value in v.pair(m_data, zero)]
+        maxima = _maxima(v, x_data, row, rows, old)
+        v.put_pair(maxima, m_data, zero)
+        # any number serves where there is no maximum
+        shift = [
+            builder.select(builder.fcmp_ordered(">", value, lowest), value, nothing)
+            for value in maxima
+        ]
 
-            return body
+        def power(values: list[Any]) -> list[Any]:
+            shifts = shift * (len(values) // 2)
+            below = [builder.fsub(a, b) for a, b in zip(values, shifts, strict=True)]
+            return v.powers_of_two([v.larger(low, t) for t in below], by, form)
 
-        whole = builder.sub(rows, row.type(ABREAST - 1))
-        i, sums = v.loop(zero, whole, ABREAST, [v.constant(0.0)] * 2, several(ABREAST))
-        _, sums = v.loop(i, rows, 1, sums, several(1))
-        before = v.pair(total_data, zero)
-        sums = [builder.fadd(a, b) for a, b in zip(before, sums, strict=True)]
-        v.put_pair(sums, total_data, zero)
+        factors = power(old)
+        v.put_pair(factors, factor_data, zero)
+        sums = _exponentials(v, x_data, row, rows, power)
+        totals = [builder.select(before, value, nothing) for value in v.pair(total_data, zero)]
+        totals = [v.fma(a, b, c) for a, b, c in zip(totals, factors, sums, strict=True)]
+        v.put_pair(totals, total_data, zero)
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(x, n, n, n, x.dtype, m, n, total, n), emit
+    return types.void(x, n, n, n, x.dtype, types.boolean, m, total, factor, n), emit
 
 
 def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
@@ -570,28 +583,28 @@ add_product_8, add_product_4 = _add_product(8), _add_product(4)
 
 if config.DISABLE_JIT:
 
-    def raise_maxima(x: Array, start: int, row: int, rows: int, m: Array, m_start: int) -> None:
-        """m = max(m, the maxima of the panel's columns); a NaN is no maximum."""
-        high = m[m_start : m_start + width(x.dtype)]
-        for values in _panel(x, start, row, rows):
-            np.copyto(high, values, where=values > high)
-
-    def exponentials(
+    def take_in(
         x: Array,
         start: int,
         row: int,
         rows: int,
         scale: Any,
+        before: bool,
         m: Array,
-        m_start: int,
         total: Array,
-        total_start: int,
+        factor: Array,
+        column: int,
     ) -> None:
-        """e^(scale (x - m)) in place of x, where no x is larger than m, and total += their sums."""
-        w = width(x.dtype)
-        panel = _panel(x, start, row, rows)
-        panel[...] = np.exp(scale * (panel - m[m_start : m_start + w]))
-        total[total_start : total_start + w] += panel.sum(axis=0)
+        """x becomes e^(scale (x - m)) for more rows of a panel, m the maxima, total the sums."""
+        panel, here = _panel(x, start, row, rows), slice(column, column + width(x.dtype))
+        old = m[here].copy() if before else np.full_like(m[here], -np.inf)
+        new = old.copy()
+        for values in panel:
+            np.copyto(new, values, where=values > new)
+        shift = np.where(new > -np.inf, new, 0)
+        panel[...] = np.exp(scale * (panel - shift))
+        m[here], factor[here] = new, np.exp(scale * (old - shift))
+        total[here] = panel.sum(axis=0) + (total[here] * factor[here] if before else 0)
 
     def all_finite(x: Array, start: int, rows: int) -> bool:
         """Whether all numbers are, of so many rows of a panel, from `start` on."""
@@ -613,5 +626,4 @@ else:
     all_finite = intrinsic(_all_finite)
     put_transposed = intrinsic(_put_transposed)
     put_scaled = intrinsic(_put_scaled)
-    raise_maxima = intrinsic(_raise_maxima)
-    exponentials = intrinsic(_exponentials)
+    take_in = intrinsic(_take_in)

@@ -23,12 +23,11 @@ from nnspec.accel.panels import (
     add_product_4,
     add_product_8,
     all_finite,
-    exponentials,
     put_product_4,
     put_product_8,
     put_scaled,
     put_transposed,
-    raise_maxima,
+    take_in,
 )
 from nnspec.accel.scalar import ONE, ZERO
 
@@ -56,20 +55,6 @@ class See(NamedTuple):
     def hides(self) -> bool:
         """Whether queries of one example may see different keys, or not the first ones."""
         return self.masked or self.causal
-
-
-@helper
-def _put(x: Array, y: Array) -> None:
-    """y = x."""
-    for i in range(x.size):
-        y[i] = x[i]
-
-
-@helper
-def _put_finite_or_zero(m: Array, shift: Array) -> None:
-    """What scores are taken from: any number serves, so 0 where there is no maximum."""
-    for i in range(m.size):
-        shift[i] = m[i] if m[i] > -np.inf else ZERO
 
 
 @helper
@@ -225,18 +210,12 @@ def _scores(q: Array, k: Array, room: Array, s: Array, place: int, causal: bool)
 
 
 @helper
-def _softmax(s: Array, scale: Any, m: Array, total: Array) -> None:
+def _softmax(s: Array, scale: Any, m: Array, total: Array, room: Array) -> None:
     """The softmax of s / √K over the keys but for the division by `total`, in place of s."""
     keys, columns = s.shape
     flat = s.reshape(s.size)
-    w = 2 * (VECTOR // s.itemsize)
-    m[:] = -np.inf
-    total[:] = 0
-    for c in range(0, columns, w):
-        raise_maxima(flat, c, columns, keys, m, c)
-    _put_finite_or_zero(m, m)
-    for c in range(0, columns, w):
-        exponentials(flat, c, columns, keys, scale, m, c, total, c)
+    for c in range(0, columns, 2 * (VECTOR // s.itemsize)):
+        take_in(flat, c, columns, keys, scale, False, m, total, room, c)
 
 
 @helper
@@ -307,26 +286,6 @@ def _put_rows(total: Array, factor: Any, into: Array) -> None:
     for p in range(total.shape[0]):
         for j in range(into.shape[0]):
             _put_times(total[p, j], factor, into[j, p * w : (p + 1) * w])
-
-
-@helper
-def _take_in(s: Array, scale: Any, m: Array, total: Array, line: Array, before: bool) -> None:
-    """s becomes e^(scale (s - m)) for more keys of a panel of queries (keys, WIDTH).
-
-    m and total are those of the keys up to these. Where there were keys `before`, their sums are
-    to be scaled by what is left in the first of three `line`s, as m has risen since.
-    """
-    w = s.shape[1]
-    flat = s.reshape(s.size)
-    factor, shift = line[:w], line[2 * w :]
-    if before:
-        _put(m, factor)
-    raise_maxima(flat, 0, w, s.shape[0], m, 0)
-    _put_finite_or_zero(m, shift)
-    if before:
-        exponentials(line, 0, w, 1, scale, shift, 0, line, w)
-        _scale_by(total, factor)
-    exponentials(flat, 0, w, s.shape[0], scale, shift, 0, total, 0)
 
 
 @helper
@@ -427,7 +386,7 @@ def _attention(
     m, room = _cut(room, w)
     total, room = _cut(room, w)
     inverse, room = _cut(room, w)
-    line, room = _cut(room, 3 * w)
+    factor, room = _cut(room, w)
     crosswise, room = _cut(room, K * w)  # qᵀ
     part, room = _cut(room, by_J * w * w)  # y
     values, room = _cut(room, by_J * S * w)
@@ -464,8 +423,6 @@ def _attention(
                 put_transposed(q_line, ((b * N + n) * L + start) * K, K, K, q_T)
             else:
                 pack_transposed(q[b, n, start : start + rows], q_T)
-            m[:] = -np.inf
-            total[:] = 0
             for begin in range(0, reach, KEYS):
                 end = min(begin + KEYS, reach)
                 p = _rows_in(tile, end - begin, w)
@@ -478,7 +435,8 @@ def _attention(
                 if hides:
                     _hide(p, keep, place - begin, -np.inf)
                 before, last = begin > 0, end == reach
-                _take_in(p, scale, m, total, line, before)
+                flat = p.reshape(p.size)
+                take_in(flat, 0, w, end - begin, scale, before, m, total, factor, 0)
                 if last:
                     _put_inverse(total, inverse)
                     for i in range(rows):
@@ -487,7 +445,7 @@ def _attention(
                             inverse[i] = 0
                 _add_values(
                     p, M, M_row, M_start + begin * M_row, M_panel,
-                    out, before, line, last and straight, inverse, y_line, J, y_start,
+                    out, before, factor, last and straight, inverse, y_line, J, y_start,
                 )  # fmt: skip
                 if odd:
                     _odd_part(p[:, :rows].T, keep[:, :rows].T, v[b, n, begin:end], out)
@@ -519,6 +477,7 @@ def _weights(
     tile, room = _cut(room, S * most)
     maxima, room = _cut(room, most)
     totals, room = _cut(room, most)
+    factors, room = _cut(room, most)
     crosswise = room
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
@@ -535,7 +494,7 @@ def _weights(
         if masked or causal:
             _hide(p, keep, place, -np.inf)
         total = totals[: wide * w]
-        _softmax(p, scale, maxima[: wide * w], total)
+        _softmax(p, scale, maxima[: wide * w], total, factors[: wide * w])
         for j in range(seen):
             _divide(p[j], total)
         if masked or causal:
@@ -576,6 +535,7 @@ def _attention_vjp(
     d_tile, room = _cut(room, S * most)  # dp, then ds
     maxima, room = _cut(room, most)  # then means
     totals, room = _cut(room, most)
+    factors, room = _cut(room, most)
     crosswise, room = _cut(room, max(K, J) * most)  # qᵀ, then dyᵀ
     along, room = _cut(room, by_J * most * w)  # dy
     q_room, room = _cut(room, by_K * most * w)
@@ -620,7 +580,7 @@ def _attention_vjp(
             if hides:
                 _hide(p, keep, place, -np.inf)
                 _hide(dp, keep, place, ZERO)
-            _softmax(p, scale, m, total)
+            _softmax(p, scale, m, total, factors[:columns])
             _softmax_vjp(p, dp, total, m)
             if hides:  # NaN in a row whose scores are NaN, or that sees no key
                 _hide(p, keep, place, ZERO)
@@ -668,7 +628,7 @@ def _plan(
     """WIDTH, the numbers of room that `_attention` takes, 1 / √K, and the shape of y."""
     w = width(dtype)
     by_J = -(-J // w)
-    size = (KEYS + KEYS // dtype.itemsize + 6 + K + by_J * (S + w)) * w
+    size = (KEYS + KEYS // dtype.itemsize + 4 + K + by_J * (S + w)) * w
     return w, size, _scale(dtype, K), (B, N, L, J)
 
 
@@ -695,7 +655,7 @@ def weights(q: Array, k: Array, see: See) -> Array:
 
     def work(unit: int, unit_end: int) -> None:
         keep = np.empty(S * columns if see.masked else 0, np.bool_)
-        room = _room(q.dtype, columns * (S + 2 + K))
+        room = _room(q.dtype, columns * (S + 3 + K))
         _weights(q, k, scale, *see, room, keep, w, unit, unit_end, p)
 
     _shared(q, k, 0, see, work)
@@ -722,7 +682,7 @@ def _backward(
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
     d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
-    rows = columns * (2 * S + 2 + max(K, J))
+    rows = columns * (2 * S + 3 + max(K, J))
     size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
     scale, blocks = _scale(q.dtype, K), -(-L // QUERIES)
     rests = []
