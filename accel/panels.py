@@ -277,6 +277,94 @@ def _take_in(
     return types.void(x, n, n, n, x.dtype, types.boolean, m, total, factor, n), emit
 
 
+def _add_means(
+    typingctx: Any,
+    p: Any,
+    d: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    factor: Any,
+    mean: Any,
+    column: Any,
+) -> Any:
+    """mean = mean factor + the sums of p d by the columns of a panel; both begin at a column."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        p_array, d_array, start, row, rows, factor_array, mean_array, column = args
+        v = _Vectors(context, builder, p.dtype)
+        zero = row.type(0)
+        p_data = v.data(signature.args[0], p_array, start)
+        d_data = v.data(signature.args[1], d_array, start)
+        factors = v.pair(v.data(signature.args[5], factor_array, column), zero)
+        mean_data = v.data(signature.args[6], mean_array, column)
+
+        def several(chains: int) -> Callable[..., list[Any]]:
+            def body(i: Any, sums: list[Any]) -> list[Any]:
+                ps: list[Any] = []
+                ds: list[Any] = []
+                for chain in range(chains):
+                    place = builder.mul(builder.add(i, row.type(chain)), row)
+                    ps += v.pair(p_data, place)
+                    ds += v.pair(d_data, place)
+                return [v.fma(a, b, c) for a, b, c in zip(ps, ds, sums, strict=True)]
+
+            return body
+
+        whole = builder.sub(rows, row.type(CHAINS - 1))
+        nothing = [v.constant(0.0)] * (2 * CHAINS)
+        i, sums = v.loop(zero, whole, CHAINS, nothing, several(CHAINS))
+        for chain in range(1, CHAINS):
+            others = sums[2 * chain : 2 * chain + 2]
+            sums[:2] = [builder.fadd(a, b) for a, b in zip(others, sums[:2], strict=True)]
+        _, sums = v.loop(i, rows, 1, sums[:2], several(1))
+        before = v.pair(mean_data, zero)
+        sums = [v.fma(a, b, c) for a, b, c in zip(before, factors, sums, strict=True)]
+        v.put_pair(sums, mean_data, zero)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(p, d, n, n, n, factor, mean, n), emit
+
+
+def _put_errors(
+    typingctx: Any,
+    p: Any,
+    d: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    factor: Any,
+    mean: Any,
+    column: Any,
+) -> Any:
+    """p = p factor and then d = p (d - mean) in a panel; factor and mean begin at a column."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        p_array, d_array, start, row, rows, factor_array, mean_array, column = args
+        v = _Vectors(context, builder, p.dtype)
+        zero = row.type(0)
+        p_data = v.data(signature.args[0], p_array, start)
+        d_data = v.data(signature.args[1], d_array, start)
+        factors = v.pair(v.data(signature.args[5], factor_array, column), zero)
+        means = v.pair(v.data(signature.args[6], mean_array, column), zero)
+
+        def body(i: Any, nothing: list[Any]) -> list[Any]:
+            place = builder.mul(i, row)
+            ps, ds = v.pair(p_data, place), v.pair(d_data, place)
+            ps = [builder.fmul(a, b) for a, b in zip(ps, factors, strict=True)]
+            ds = [builder.fsub(a, b) for a, b in zip(ds, means, strict=True)]
+            v.put_pair(ps, p_data, place)
+            v.put_pair([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
+            return nothing
+
+        v.loop(zero, rows, 1, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(p, d, n, n, n, factor, mean, n), emit
+
+
 def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
     """Whether all numbers are, of so many rows of a panel, from `start` on."""
 
@@ -434,10 +522,18 @@ def _put_product(rows: int) -> Any:
     """y = x M, of so many rows of x and a panel of M."""
 
     def tile(
-        typingctx: Any, x: Any, x_row: Any, x_start: Any, M: Any, depth: Any, y: Any, y_start: Any
+        typingctx: Any,
+        x: Any,
+        x_row: Any,
+        x_start: Any,
+        M: Any,
+        depth: Any,
+        y: Any,
+        y_row: Any,
+        y_start: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, x_row, x_start, M_array, depth, y_array, y_start = args
+            x_array, x_row, x_start, M_array, depth, y_array, y_row, y_start = args
             v = _Vectors(context, builder, x.dtype)
             w = depth.type(2 * v.lanes)
             x_data = v.data(signature.args[0], x_array, x_start)
@@ -446,18 +542,26 @@ def _put_product(rows: int) -> Any:
             strides = x_row, depth.type(1)
             sums = _rows_times(v, rows, x_data, strides, M_data, w, depth)
             for row in range(rows):
-                v.put_pair(sums[2 * row : 2 * row + 2], y_data, depth.type(row * w.constant))
+                here = sums[2 * row : 2 * row + 2]
+                v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, M, n, y, n), emit
+        return types.void(x, n, n, M, n, y, n, n), emit
 
     def interpreted(
-        x: Array, x_row: int, x_start: int, M: Array, depth: int, y: Array, y_start: int
+        x: Array,
+        x_row: int,
+        x_start: int,
+        M: Array,
+        depth: int,
+        y: Array,
+        y_row: int,
+        y_start: int,
     ) -> None:
         w = width(x.dtype)
         left = _view(x, x_start, (rows, depth), (x_row, 1))
-        _view(y, y_start, (rows, w), (w, 1))[...] = left @ _view(M, 0, (depth, w), (w, 1))
+        _view(y, y_start, (rows, w), (y_row, 1))[...] = left @ _view(M, 0, (depth, w), (w, 1))
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
@@ -606,6 +710,37 @@ if config.DISABLE_JIT:
         m[here], factor[here] = new, np.exp(scale * (old - shift))
         total[here] = panel.sum(axis=0) + (total[here] * factor[here] if before else 0)
 
+    def add_means(
+        p: Array,
+        d: Array,
+        start: int,
+        row: int,
+        rows: int,
+        factor: Array,
+        mean: Array,
+        column: int,
+    ) -> None:
+        """mean = mean factor + the sums of p d by the columns of a panel."""
+        here = slice(column, column + width(p.dtype))
+        sums = (_panel(p, start, row, rows) * _panel(d, start, row, rows)).sum(axis=0)
+        mean[here] = mean[here] * factor[here] + sums
+
+    def put_errors(
+        p: Array,
+        d: Array,
+        start: int,
+        row: int,
+        rows: int,
+        factor: Array,
+        mean: Array,
+        column: int,
+    ) -> None:
+        """p = p factor and then d = p (d - mean) in a panel."""
+        here = slice(column, column + width(p.dtype))
+        p_panel, d_panel = _panel(p, start, row, rows), _panel(d, start, row, rows)
+        p_panel *= factor[here]
+        d_panel[...] = p_panel * (d_panel - mean[here])
+
     def all_finite(x: Array, start: int, rows: int) -> bool:
         """Whether all numbers are, of so many rows of a panel, from `start` on."""
         return bool(np.isfinite(_panel(x, start, width(x.dtype), rows)).all())
@@ -627,3 +762,5 @@ else:
     put_transposed = intrinsic(_put_transposed)
     put_scaled = intrinsic(_put_scaled)
     take_in = intrinsic(_take_in)
+    add_means = intrinsic(_add_means)
+    put_errors = intrinsic(_put_errors)

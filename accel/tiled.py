@@ -17,12 +17,14 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import contracted, helper, kernel
+from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import ROWS, VECTOR, aligned, multiply, pack, pack_transposed, width
 from nnspec.accel.panels import (
+    add_means,
     add_product_4,
     add_product_8,
     all_finite,
+    put_errors,
     put_product_4,
     put_product_8,
     put_scaled,
@@ -58,6 +60,13 @@ class See(NamedTuple):
 
 
 @helper
+def _put(x: Array, y: Array) -> None:
+    """y = x."""
+    for i in range(x.size):
+        y[i] = x[i]
+
+
+@helper
 def _divide(x: Array, total: Array) -> None:
     for i in range(x.size):
         x[i] /= total[i]
@@ -67,20 +76,6 @@ def _divide(x: Array, total: Array) -> None:
 def _scale_by(p: Array, factor: Array) -> None:
     for i in range(p.size):
         p[i] *= factor[i]
-
-
-@contracted
-def _add_product(mean: Array, p: Array, dp: Array) -> None:
-    """mean += p dp."""
-    for i in range(p.size):
-        mean[i] += p[i] * dp[i]
-
-
-@helper
-def _error(dp: Array, p: Array, mean: Array) -> None:
-    """ds = p (dp - mean), in place of dp."""
-    for i in range(p.size):
-        dp[i] = p[i] * (dp[i] - mean[i])
 
 
 @helper
@@ -197,37 +192,70 @@ def _reach(seen: int, until: int, causal: bool) -> int:
 
 
 @helper
-def _scores(q: Array, k: Array, room: Array, s: Array, place: int, causal: bool) -> None:
-    """s = k qᵀ: q (queries, K), k (keys, K); q[0] is at a place among the keys.
-
-    Keys that no query of a panel sees are left 0.
-    """
-    w = room.shape[2]
-    pack_transposed(q, room)
-    s[:] = 0
-    for p in range(room.shape[0]):
-        multiply(k[: _reach(k.shape[0], place + (p + 1) * w, causal)], room, s, p, p + 1)
+def _turn(x: Array, panels: Array) -> None:
+    """xᵀ in panels, x (queries, K)."""
+    (rows, K), w = x.shape, panels.shape[2]
+    if rows == panels.shape[0] * w and K % (w // 2) == 0:
+        for c in range(panels.shape[0]):
+            put_transposed(x, c * w * K, K, K, panels[c])
+    else:
+        pack_transposed(x, panels)
 
 
 @helper
-def _softmax(s: Array, scale: Any, m: Array, total: Array, room: Array) -> None:
-    """The softmax of s / √K over the keys but for the division by `total`, in place of s."""
+def _panel_scores(k: Array, q_T: Array, s: Array, c: int) -> None:
+    """s = k qᵀ for panel c of the queries: q_T (K, WIDTH), s (at least the keys, all columns)."""
+    (keys, K), (w, row) = k.shape, (q_T.shape[1], s.shape[1])
+    i = 0
+    if ROWS >= 8:
+        while i + 8 <= keys:
+            put_product_8(k, K, i * K, q_T, K, s, row, i * row + c * w)
+            i += 8
+    while i + 4 <= keys:
+        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
+        i += 4
+    if i < keys and keys >= 4:  # some of them again
+        i = keys - 4
+        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
+    elif i < keys:
+        s[:keys, c * w : (c + 1) * w] = 0
+        multiply(k, q_T.reshape(1, K, w), s[:keys, c * w : (c + 1) * w], 0, 1)
+
+
+@helper
+def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
+    """s = k qᵀ: k (keys, K), q_T in panels; the first query is at a place among the keys.
+
+    What is there for keys that no query of a panel sees is to be hidden.
+    """
+    w = q_T.shape[2]
+    for c in range(q_T.shape[0]):
+        _panel_scores(k[: _reach(k.shape[0], place + (c + 1) * w, causal)], q_T[c], s, c)
+
+
+@helper
+def _take_in(s: Array, scale: Any, before: bool, m: Array, total: Array, factor: Array) -> None:
+    """`take_in` for all columns of a tile."""
     keys, columns = s.shape
     flat = s.reshape(s.size)
     for c in range(0, columns, 2 * (VECTOR // s.itemsize)):
-        take_in(flat, c, columns, keys, scale, False, m, total, room, c)
+        take_in(flat, c, columns, keys, scale, before, m, total, factor, c)
 
 
 @helper
-def _softmax_vjp(p: Array, dp: Array, total: Array, mean: Array) -> None:
-    """p the softmax itself and ds = p (dp - sum_j p dp), in place of both."""
-    _put_inverse(total, total)
-    mean[:] = 0
-    for j in range(p.shape[0]):
-        _scale_by(p[j], total)
-        _add_product(mean, p[j], dp[j])
-    for j in range(p.shape[0]):
-        _error(dp[j], p[j], mean)
+def _add_to_mean(p: Array, dp: Array, factor: Array, mean: Array) -> None:
+    """mean = mean factor + sum_j p dp, over more keys."""
+    keys, columns = p.shape
+    for c in range(0, columns, 2 * (VECTOR // p.itemsize)):
+        add_means(p, dp, c, columns, keys, factor, mean, c)
+
+
+@helper
+def _put_error(p: Array, dp: Array, factor: Array, mean: Array) -> None:
+    """p factor the softmax itself, and ds = p (dp - mean), in place of p and dp."""
+    keys, columns = p.shape
+    for c in range(0, columns, 2 * (VECTOR // p.itemsize)):
+        put_errors(p, dp, c, columns, keys, factor, mean, c)
 
 
 @helper
@@ -302,26 +330,6 @@ def _put_rows_by(total: Array, factors: Array, into: Array) -> None:
 
 
 @helper
-def _panel_scores(k: Array, q_T: Array, s: Array) -> None:
-    """s = k qᵀ for a panel of queries: q_T (K, WIDTH), s (keys, WIDTH)."""
-    (keys, K), w = k.shape, q_T.shape[1]
-    i = 0
-    if ROWS >= 8:
-        while i + 8 <= keys:
-            put_product_8(k, K, i * K, q_T, K, s, i * w)
-            i += 8
-    while i + 4 <= keys:
-        put_product_4(k, K, i * K, q_T, K, s, i * w)
-        i += 4
-    if i < keys and keys >= 4:  # some of them again
-        i = keys - 4
-        put_product_4(k, K, i * K, q_T, K, s, i * w)
-    elif i < keys:
-        s[:] = 0
-        multiply(k, q_T.reshape(1, K, w), s, 0, 1)
-
-
-@helper
 def _add_values(
     p: Array,  # (keys, WIDTH)
     M: Array,
@@ -392,7 +400,7 @@ def _attention(
     values, room = _cut(room, by_J * S * w)
     keep_room = room.view(np.bool_)  # as many as the tile has
     q_T, out = _panels(crosswise, 1, K, w), _panels(part, by_J, w, w)
-    q_line, v_line, y_line = q.reshape(q.size), v.reshape(v.size), y.reshape(y.size)
+    v_line, y_line = v.reshape(v.size), y.reshape(y.size)
     hides, odd, as_it_lies = masked or causal, False, False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
@@ -419,14 +427,11 @@ def _attention(
                 y_rows[:] = 0
                 continue
             straight = J % w == 0 and rows == w and not odd
-            if rows == w and K % (w // 2) == 0:
-                put_transposed(q_line, ((b * N + n) * L + start) * K, K, K, q_T)
-            else:
-                pack_transposed(q[b, n, start : start + rows], q_T)
+            _turn(q[b, n, start : start + rows], q_T)
             for begin in range(0, reach, KEYS):
                 end = min(begin + KEYS, reach)
                 p = _rows_in(tile, end - begin, w)
-                _panel_scores(k[b, n, begin:end], q_T[0], p)
+                _panel_scores(k[b, n, begin:end], q_T[0], p, 0)
                 keep = _rows_in(keep_room, 0, w)
                 if masked or odd:
                     keep = _rows_in(keep_room, end - begin, w)
@@ -486,7 +491,8 @@ def _weights(
         seen = _reach(lengths[b], place + rows, causal)
         p = _rows_in(tile, seen, wide * w)
         q_T = _panels(crosswise, wide, K, w)
-        _scores(q[b, n, first : first + rows], k[b, n, :seen], q_T, p, place, causal)
+        _turn(q[b, n, first : first + rows], q_T)
+        _scores(k[b, n, :seen], q_T, p, place, causal)
         keep = _rows_in(keep_room, 0, wide * w)
         if masked:
             keep = _rows_in(keep_room, seen, wide * w)
@@ -494,7 +500,7 @@ def _weights(
         if masked or causal:
             _hide(p, keep, place, -np.inf)
         total = totals[: wide * w]
-        _softmax(p, scale, maxima[: wide * w], total, factors[: wide * w])
+        _take_in(p, scale, False, maxima[: wide * w], total, factors[: wide * w])
         for j in range(seen):
             _divide(p[j], total)
         if masked or causal:
@@ -533,10 +539,14 @@ def _attention_vjp(
     by_K, by_J, most = -(-K // w), -(-J // w), -(-min(L, QUERIES) // w) * w
     tile, room = _cut(room, S * most)  # scores, then p
     d_tile, room = _cut(room, S * most)  # dp, then ds
-    maxima, room = _cut(room, most)  # then means
+    maxima, room = _cut(room, most)
     totals, room = _cut(room, most)
     factors, room = _cut(room, most)
-    crosswise, room = _cut(room, max(K, J) * most)  # qᵀ, then dyᵀ
+    means, room = _cut(room, most)
+    spares, room = _cut(room, most)
+    risen_room, room = _cut(room, -(-S // KEYS) * most)  # maxima after each KEYS
+    crosswise, room = _cut(room, K * most)  # qᵀ
+    d_crosswise, room = _cut(room, J * most)  # dyᵀ
     along, room = _cut(room, by_J * most * w)  # dy
     q_room, room = _cut(room, by_K * most * w)
     dq_room, room = _cut(room, by_K * most * w)
@@ -562,13 +572,15 @@ def _attention_vjp(
         else:
             q_rows, dy_rows = q[b, n, first : first + rows], dy[b, n, first : first + rows]
             p, dp = _rows_in(tile, seen, columns), _rows_in(d_tile, seen, columns)
-            m, total = maxima[:columns], totals[:columns]
-            place = first + behind
-            _scores(q_rows, k[b, n, :seen], _panels(crosswise, wide, K, w), p, place, causal)
-            _scores(dy_rows, v[b, n, :seen], _panels(crosswise, wide, J, w), dp, place, causal)
-            if d_weights.size:
-                _add_transposed(dp, d_weights[b, n, first : first + rows])
+            m, total, factor = maxima[:columns], totals[:columns], factors[:columns]
+            mean, spare = means[:columns], spares[:columns]
+            risen = _rows_in(risen_room, -(-S // KEYS), columns)
+            q_T, dy_T = _panels(crosswise, wide, K, w), _panels(d_crosswise, wide, J, w)
             dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
+            dq_part = _panels(dq_room, by_K, columns, w)
+            place = first + behind
+            _turn(q_rows, q_T)
+            _turn(dy_rows, dy_T)
             pack(dy_rows, dy_panels)
             pack(q_rows, q_panels)
             odd_dy = hides and _clean(dy_panels)
@@ -577,28 +589,45 @@ def _attention_vjp(
             if masked or odd_dy or odd_q or odd_k:
                 keep = _rows_in(keep_room, seen, columns)
                 _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, 0, place)
-            if hides:
-                _hide(p, keep, place, -np.inf)
-                _hide(dp, keep, place, ZERO)
-            _softmax(p, scale, m, total, factors[:columns])
-            _softmax_vjp(p, dp, total, m)
-            if hides:  # NaN in a row whose scores are NaN, or that sees no key
-                _hide(p, keep, place, ZERO)
-                _hide(dp, keep, place, ZERO)
-            # dv += p dy
-            _product(p[:, :rows], dy_panels, dv_part)
-            if odd_dy:
-                _odd_part(p[:, :rows], keep[:, :rows], dy_rows, dv_part)
-            # dk += ds q
-            _product(dp[:, :rows], q_panels, dk_part)
-            if odd_q:
-                _odd_part(dp[:, :rows], keep[:, :rows], q_rows, dk_part)
-            # dq = dsᵀ k
-            dq_part = _panels(dq_room, by_K, columns, w)
+            mean[:] = 0
+            for begin in range(0, seen, KEYS):
+                end = min(begin + KEYS, seen)
+                e, de, here = p[begin:end], dp[begin:end], place - begin
+                _scores(k[b, n, begin:end], q_T, e, here, causal)
+                _scores(v[b, n, begin:end], dy_T, de, here, causal)
+                if d_weights.size:
+                    _add_transposed(de, d_weights[b, n, first : first + rows, begin:end])
+                if hides:
+                    _hide(e, keep[begin:end], here, -np.inf)
+                    _hide(de, keep[begin:end], here, ZERO)
+                _take_in(e, scale, begin > 0, m, total, factor)
+                _add_to_mean(e, de, factor, mean)
+                _put(m, risen[begin // KEYS])
+            # what the exponentials of each block are to be multiplied by
+            _put_inverse(total, total)
+            _scale_by(mean, total)
+            _take_in(risen[: -(-seen // KEYS)], scale, True, m, factor, spare)
+            for block in range(-(-seen // KEYS)):
+                _scale_by(risen[block], total)
             dq_part[:] = 0
-            _product(dp[:, :rows].T, k_panels, dq_part)
-            if odd_k:
-                _odd_part(dp[:, :rows].T, keep[:, :rows].T, k[b, n, :seen], dq_part)
+            for begin in range(0, seen, KEYS):
+                end = min(begin + KEYS, seen)
+                e, de = p[begin:end], dp[begin:end]
+                _put_error(e, de, risen[begin // KEYS], mean)
+                if hides:  # NaN in a row whose scores are NaN, or that sees no key
+                    _hide(e, keep[begin:end], place - begin, ZERO)
+                    _hide(de, keep[begin:end], place - begin, ZERO)
+                kept = keep[begin:end, :rows]
+                dv_here, dk_here = dv_part[:, begin:end], dk_part[:, begin:end]
+                _product(e[:, :rows], dy_panels, dv_here)  # dv += p dy
+                _product(de[:, :rows], q_panels, dk_here)  # dk += ds q
+                _product(de[:, :rows].T, k_panels[:, begin:end], dq_part)  # dq += dsᵀ k
+                if odd_dy:
+                    _odd_part(e[:, :rows], kept, dy_rows, dv_here)
+                if odd_q:
+                    _odd_part(de[:, :rows], kept, q_rows, dk_here)
+                if odd_k:
+                    _odd_part(de[:, :rows].T, kept.T, k[b, n, begin:end], dq_part)
             _put_rows(dq_part, scale, dq[b, n, first : first + rows])
         if u + 1 == unit_end or u % blocks == blocks - 1:
             mine = unit <= u - u % blocks
@@ -682,7 +711,7 @@ def _backward(
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
     d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
-    rows = columns * (2 * S + 3 + max(K, J))
+    rows = columns * (2 * S + 5 + -(-S // KEYS) + K + J)
     size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
     scale, blocks = _scale(q.dtype, K), -(-L // QUERIES)
     rests = []
