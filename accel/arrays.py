@@ -4,6 +4,7 @@ The kernels do not check an index. A wrong shape is refused here, or nowhere.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,25 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     Raises ValueError for a shape that does not fit, TypeError for a dtype other than float32 and
     float64.
     """
-    given = [value for value, _ in inputs.values()]
+    given: Any
+    given, wanted = zip(*inputs.values(), strict=True)
     dtype = getattr(given[0], "dtype", None)
-    if dtype not in DTYPES or not all(value is None or _right(value, dtype) for value in given):
+    right = dtype in DTYPES
+    for value in given:
+        right = right and (value is None or _right(value, dtype))
+    if not right:
         given, dtype = _converted(given)
-    shapes = tuple(None if value is None else value.shape for value in given)
-    due = _shapes(tuple(inputs), tuple(shape for _, shape in inputs.values()), shapes)
+    shapes = tuple([None if value is None else value.shape for value in given])
+    due = _shapes(tuple(inputs), wanted, shapes)
     if None not in shapes:
-        return given
+        return list(given)
     return [
         np.zeros(shape, dtype) if value is None else value
         for value, shape in zip(given, due, strict=True)
     ]
 
 
-def _converted(given: list[Any]) -> tuple[list[Any], Any]:
+def _converted(given: Sequence[Any]) -> tuple[list[Any], Any]:
     """The values as arrays of the dtype that holds them all, and that dtype."""
     there = [np.asarray(value) for value in given if value is not None]
     dtype = there[0].dtype
@@ -97,6 +102,21 @@ def sequence_inputs(dtype: Any, I: int, H: int, X: Any, **states: Any) -> list[A
     if found[0].dtype != dtype:
         raise TypeError(f"the weights are {dtype}, and X is {found[0].dtype}: convert one of them")
     return found
+
+
+def attention_inputs(q: Any, k: Any, v: Any) -> list[Array]:
+    """q (B, N, L, K), k (B, N, S, K) and v (B, N, S, J); what is right already costs a look.
+
+    Raises as `arrays` does.
+    """
+    dtype = getattr(q, "dtype", None)
+    if dtype in DTYPES and _right(q, dtype) and _right(k, dtype) and _right(v, dtype):
+        of_q, of_k, of_v = q.shape, k.shape, v.shape
+        if len(of_q) == 4 and len(of_v) == 4:
+            B, N, _, K = of_q
+            if of_k == (B, N, of_v[2], K) and of_v[:2] == (B, N):
+                return [q, k, v]
+    return arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"))
 
 
 def _right(value: Any, dtype: Any) -> bool:

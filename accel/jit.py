@@ -162,15 +162,16 @@ def _called(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]
 
         return interpret
 
-    compiled: dict[object, Callable[P, R]] = {}
+    compiled: dict[str, Callable[P, R]] = {}  # by the dtype's letter: to hash a dtype takes longer
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         dtype = args[0].dtype  # type: ignore[attr-defined]
-        if dtype not in compiled:
-            compiled[dtype] = _compile(function, options, str(dtype))
-            return _first(compiled[dtype], function, str(dtype), *args, **kwargs)
-        return compiled[dtype](*args, **kwargs)
+        ready = compiled.get(dtype.char)
+        if ready is None:
+            ready = compiled[dtype.char] = _compile(function, options, str(dtype))
+            return _first(ready, function, str(dtype), *args, **kwargs)
+        return ready(*args, **kwargs)
 
     return call
 

@@ -1,12 +1,14 @@
 """Scaled dot-product attention, a block of queries at a time: memory grows with L, not with L².
 
 A tile has one row for each key and one column for each query of a block, so that the softmax over
-the keys is elementwise work on rows, and no row is ever rescaled. Its products with q, k, v and dy
-are `packed`'s. Where a mask, or the order, hides a key from a query, the tile's element is selected
-away, and what is not finite in the other factor is left out of the product and added pair by pair.
+the keys is elementwise work on rows. Forward, a tile has so many keys as stay near, and what is
+there of the results is scaled down where later keys have larger scores; backward, and for the
+weights themselves, it has all of them. Its products with q, k, v and dy are `packed`'s. Where a
+mask, or the order, hides a key from a query, the tile's element is selected away, and what is not
+finite in the other factor is left out of the product and added pair by pair.
 """
 
-import itertools
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,17 +17,28 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import contracted, helper, kernel
-from nnspec.accel.packed import aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.jit import helper, kernel
+from nnspec.accel.packed import ROWS, VECTOR, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.panels import (
+    add_means,
+    add_product_4,
+    add_product_8,
+    all_finite,
+    put_errors,
+    put_product_4,
+    put_product_8,
+    put_scaled,
+    put_transposed,
+    take_in,
+)
 from nnspec.accel.scalar import ONE, ZERO
-from nnspec.accel.vector_math import exp_below
 
 # the columns of a tile
 QUERIES = 64
 # keys whose terms are one sum before they are added to the others
 SUM_BLOCK = 256
-# rows of a tile that elementwise work takes at once, and sums side by side
-STRIP = 4
+# keys of a tile, forward
+KEYS = 128
 # bytes of scratch room that a thread keeps between calls: to make it takes longer than to use it
 KEPT = 1 << 20
 
@@ -47,37 +60,10 @@ class See(NamedTuple):
 
 
 @helper
-def _raise(m: Array, s: Array) -> None:
-    """m = max(m, s); a NaN is no maximum, and shows in the sum."""
-    for i in range(m.size):
-        m[i] = s[i] if s[i] > m[i] else m[i]
-
-
-@helper
-def _finite_or_zero(m: Array) -> None:
-    """What scores are taken from: any number serves, so 0 where there is no maximum."""
-    for i in range(m.size):
-        m[i] = m[i] if m[i] > -np.inf else ZERO
-
-
-@contracted
-def _exponentials(s: Array, scale: Any, m: Array, total: Array) -> None:
-    """e^(scale (s - m)), in place of s, and their sum."""
-    for i in range(s.size):
-        s[i] = exp_below(scale * (s[i] - m[i]))
-        total[i] += s[i]
-
-
-@helper
-def _copy(x: Array, y: Array) -> None:
+def _put(x: Array, y: Array) -> None:
+    """y = x."""
     for i in range(x.size):
         y[i] = x[i]
-
-
-@helper
-def _add(total: Array, part: Array) -> None:
-    for i in range(total.size):
-        total[i] += part[i]
 
 
 @helper
@@ -92,20 +78,6 @@ def _scale_by(p: Array, factor: Array) -> None:
         p[i] *= factor[i]
 
 
-@contracted
-def _add_product(mean: Array, p: Array, dp: Array) -> None:
-    """mean += p dp."""
-    for i in range(p.size):
-        mean[i] += p[i] * dp[i]
-
-
-@helper
-def _error(dp: Array, p: Array, mean: Array) -> None:
-    """ds = p (dp - mean), in place of dp."""
-    for i in range(p.size):
-        dp[i] = p[i] * (dp[i] - mean[i])
-
-
 @helper
 def _select(x: Array, keep: Array, value: Any) -> None:
     for i in range(x.size):
@@ -113,10 +85,25 @@ def _select(x: Array, keep: Array, value: Any) -> None:
 
 
 @helper
-def _hide(tile: Array, keep: Array, start: int, value: Any) -> None:
-    """`value` for each pair that does not see each other; all do before the key `start`."""
-    for j in range(start, tile.shape[0]):
-        _select(tile[j], keep[j], value)
+def _put_before(x: Array, end: int, value: Any) -> None:
+    """`value` in the first elements: a loop over all of them is one of whole vectors."""
+    for i in range(x.size):
+        x[i] = value if i < end else x[i]
+
+
+@helper
+def _hide(tile: Array, keep: Array, place: int, value: Any) -> None:
+    """`value` for each pair that does not see each other.
+
+    Where `keep` has no rows, a query sees no key after its own place; the first one is at `place`
+    among the keys of the tile.
+    """
+    if keep.shape[0]:
+        for j in range(tile.shape[0]):
+            _select(tile[j], keep[j], value)
+    else:
+        for j in range(max(place + 1, 0), tile.shape[0]):
+            _put_before(tile[j], j - place, value)
 
 
 @helper
@@ -127,45 +114,38 @@ def _mark(
     causal: bool,
     first: int,
     rows: int,
-    behind: int,
-) -> int:
-    """Which keys the queries from `first` on see; all see the keys before the one returned."""
-    seen = keep.shape[0]
-    start: int = min(max(first + behind + 1, 0), seen) if causal else seen
-    if masked:
-        start = 0
-    for j in range(start, seen):
-        keep[j] = True
+    begin: int,
+    place: int,
+) -> None:
+    """Which keys from `begin` on the queries from `first` on see; that is at `place` among them."""
+    keep[:] = True
     if masked:
         for i in range(rows):
             row = mask[first + i if mask.shape[0] > 1 else 0]
             if row.size > 1:
-                for j in range(seen):
-                    keep[j, i] = row[j]
+                for j in range(keep.shape[0]):
+                    keep[j, i] = row[begin + j]
             elif row.size == 1:
-                for j in range(seen):
+                for j in range(keep.shape[0]):
                     keep[j, i] = row[0]
     if causal:
-        for j in range(max(first + behind + 1, 0), seen):
-            keep[j, : min(j - behind - first, keep.shape[1])] = False
-    return start
+        for j in range(max(place + 1, 0), keep.shape[0]):
+            keep[j, : min(j - place, keep.shape[1])] = False
 
 
 @helper
 def _clean(packed: Array) -> bool:
-    """Zeros in place of what is not finite; whether there was any."""
+    """Zeros in place of what is not finite in panels; whether there was any."""
     flat = packed.reshape(packed.size)
-    odd = 0
+    if all_finite(flat, 0, packed.shape[0] * packed.shape[1]):
+        return False
     for k in range(flat.size):
-        odd += 0 if abs(flat[k]) < np.inf else 1
-    if odd:
-        for k in range(flat.size):
-            flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
-    return odd > 0
+        flat[k] = flat[k] if abs(flat[k]) < np.inf else ZERO
+    return True
 
 
 @helper
-def _odd_part(a: Array, keep: Array, start: int, by_key: bool, M: Array, y: Array) -> None:
+def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
     """y += a M over what is not finite in M (depth, N), of pairs that see each other.
 
     a is a tile (rows, depth) or its transpose, keep too; y is in panels.
@@ -175,7 +155,7 @@ def _odd_part(a: Array, keep: Array, start: int, by_key: bool, M: Array, y: Arra
         for c in range(M.shape[1]):
             if not abs(M[d, c]) < np.inf:
                 for r in range(a.shape[0]):
-                    if (r if by_key else d) < start or keep[r, d]:
+                    if keep[r, d]:
                         y[c // w, r, c % w] += a[r, d] * M[d, c]
 
 
@@ -195,6 +175,12 @@ def _panels(room: Array, count: int, depth: int, w: int) -> Array:
 
 
 @helper
+def _cut(room: Array, size: int) -> tuple[Array, Array]:
+    """The first numbers of the room, and the rest."""
+    return room[:size], room[size:]
+
+
+@helper
 def _rows_in(room: Array, rows: int, columns: int) -> Array:
     return room[: rows * columns].reshape(rows, columns)
 
@@ -206,87 +192,81 @@ def _reach(seen: int, until: int, causal: bool) -> int:
 
 
 @helper
-def _scores(q: Array, k: Array, room: Array, s: Array, place: int, causal: bool) -> None:
-    """s = k qᵀ: q (queries, K), k (keys, K); q[0] is at a place among the keys.
+def _turn(x: Array, panels: Array) -> None:
+    """xᵀ in panels, x (queries, K)."""
+    (rows, K), w = x.shape, panels.shape[2]
+    if rows == panels.shape[0] * w and K % (w // 2) == 0:
+        for c in range(panels.shape[0]):
+            put_transposed(x, c * w * K, K, K, panels[c])
+    else:
+        pack_transposed(x, panels)
 
-    Keys that no query of a panel sees are left 0.
+
+@helper
+def _panel_scores(k: Array, q_T: Array, s: Array, c: int) -> None:
+    """s = k qᵀ for panel c of the queries: q_T (K, WIDTH), s (at least the keys, all columns)."""
+    (keys, K), (w, row) = k.shape, (q_T.shape[1], s.shape[1])
+    i = 0
+    if ROWS >= 8:
+        while i + 8 <= keys:
+            put_product_8(k, K, i * K, q_T, K, s, row, i * row + c * w)
+            i += 8
+    while i + 4 <= keys:
+        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
+        i += 4
+    if i < keys and keys >= 4:  # some of them again
+        i = keys - 4
+        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
+    elif i < keys:
+        s[:keys, c * w : (c + 1) * w] = 0
+        multiply(k, q_T.reshape(1, K, w), s[:keys, c * w : (c + 1) * w], 0, 1)
+
+
+@helper
+def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
+    """s = k qᵀ: k (keys, K), q_T in panels; the first query is at a place among the keys.
+
+    What is there for keys that no query of a panel sees is to be hidden.
     """
-    w = room.shape[2]
-    pack_transposed(q, room)
-    s[:] = 0
-    for p in range(room.shape[0]):
-        multiply(k[: _reach(k.shape[0], place + (p + 1) * w, causal)], room, s, p, p + 1)
+    w = q_T.shape[2]
+    for c in range(q_T.shape[0]):
+        _panel_scores(k[: _reach(k.shape[0], place + (c + 1) * w, causal)], q_T[c], s, c)
 
 
 @helper
-def _repeat(x: Array, columns: int) -> None:
-    """The numbers of the columns, for every row of a strip."""
-    for start in range(columns, x.size, columns):
-        _copy(x[:columns], x[start : start + columns])
-
-
-@helper
-def _fold(total: Array, columns: int) -> None:
-    """The sums of the columns, from those of the rows of a strip."""
-    for start in range(columns, total.size, columns):
-        _add(total[:columns], total[start : start + columns])
-
-
-@helper
-def _softmax(s: Array, scale: Any, m: Array, total: Array) -> None:
-    """The softmax of s / √K over the keys but for the division by `total`, in place of s.
-
-    m and total are strips; their first columns hold the result.
-    """
-    columns, wide = s.shape[1], m.size
+def _take_in(s: Array, scale: Any, before: bool, m: Array, total: Array, factor: Array) -> None:
+    """`take_in` for all columns of a tile."""
+    keys, columns = s.shape
     flat = s.reshape(s.size)
-    m[:] = -np.inf
-    total[:] = 0
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _raise(m[: some.size], some)
-    for start in range(columns, wide, columns):
-        _raise(m[:columns], m[start : start + columns])
-    _finite_or_zero(m[:columns])
-    _repeat(m, columns)
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _exponentials(some, scale, m[: some.size], total[: some.size])
-    _fold(total, columns)
+    for c in range(0, columns, 2 * (VECTOR // s.itemsize)):
+        take_in(flat, c, columns, keys, scale, before, m, total, factor, c)
 
 
 @helper
-def _softmax_vjp(p: Array, dp: Array, total: Array, mean: Array) -> None:
-    """p the softmax itself and ds = p (dp - sum_j p dp), in place of both; `mean` is a strip."""
-    columns, wide = p.shape[1], mean.size
-    flat, d_flat = p.reshape(p.size), dp.reshape(dp.size)
-    for i in range(columns):
-        total[i] = ONE / total[i]
-    _repeat(total, columns)
-    mean[:] = 0
-    for start in range(0, flat.size, wide):
-        some, d_some = flat[start : start + wide], d_flat[start : start + wide]
-        _scale_by(some, total[: some.size])
-        _add_product(mean[: some.size], some, d_some)
-    _fold(mean, columns)
-    _repeat(mean, columns)
-    for start in range(0, flat.size, wide):
-        some, d_some = flat[start : start + wide], d_flat[start : start + wide]
-        _error(d_some, some, mean[: some.size])
+def _add_to_mean(p: Array, dp: Array, factor: Array, mean: Array) -> None:
+    """mean = mean factor + sum_j p dp, over more keys."""
+    keys, columns = p.shape
+    for c in range(0, columns, 2 * (VECTOR // p.itemsize)):
+        add_means(p, dp, c, columns, keys, factor, mean, c)
 
 
 @helper
-def _normalise(p: Array, total: Array) -> None:
-    """p / total, in place."""
-    flat, wide = p.reshape(p.size), total.size
-    _repeat(total, p.shape[1])
-    for start in range(0, flat.size, wide):
-        some = flat[start : start + wide]
-        _divide(some, total[: some.size])
+def _put_error(p: Array, dp: Array, factor: Array, mean: Array) -> None:
+    """p factor the softmax itself, and ds = p (dp - mean), in place of p and dp."""
+    keys, columns = p.shape
+    for c in range(0, columns, 2 * (VECTOR // p.itemsize)):
+        put_errors(p, dp, c, columns, keys, factor, mean, c)
 
 
 @helper
-def _put_transposed(p: Array, rows: Array) -> None:
+def _put_inverse(x: Array, y: Array) -> None:
+    """y = 1 / x."""
+    for i in range(x.size):
+        y[i] = ONE / x[i]
+
+
+@helper
+def _put_columns(p: Array, rows: Array) -> None:
     """rows = pᵀ, and 0 for the keys beyond the tile."""
     for start in range(0, p.shape[0], 64):  # what has been read stays in the cache
         end = min(start + 64, p.shape[0])
@@ -307,9 +287,10 @@ def _add_transposed(dp: Array, rows: Array) -> None:
 
 
 @helper
-def _sees_any(keep: Array, start: int, i: int) -> bool:
-    """Whether the query of column i sees a key."""
-    return start > 0 or bool(keep[:, i].any())
+def _sees_any(mask: Array, query: int, keys: int) -> bool:
+    """Whether the query sees one of the first keys by its mask (L or 1, S or 1)."""
+    row = mask[query if mask.shape[0] > 1 else 0]
+    return keys > 0 and bool(row[:keys].any())
 
 
 @helper
@@ -320,7 +301,7 @@ def _for_head(mask: Array, b: int, n: int) -> Array:
 
 
 @helper
-def _put_scaled(x: Array, factor: Any, y: Array) -> None:
+def _put_times(x: Array, factor: Any, y: Array) -> None:
     """y = factor x."""
     for i in range(y.size):
         y[i] = factor * x[i]
@@ -332,7 +313,60 @@ def _put_rows(total: Array, factor: Any, into: Array) -> None:
     w = total.shape[2]
     for p in range(total.shape[0]):
         for j in range(into.shape[0]):
-            _put_scaled(total[p, j], factor, into[j, p * w : (p + 1) * w])
+            _put_times(total[p, j], factor, into[j, p * w : (p + 1) * w])
+
+
+@helper
+def _put_rows_by(total: Array, factors: Array, into: Array) -> None:
+    """The first rows of `total`, in panels, times a factor each."""
+    rows, J = into.shape
+    w = total.shape[2]
+    for p in range(total.shape[0]):
+        if (p + 1) * w <= J:
+            put_scaled(total[p], 0, rows, factors, into, p * w, J)
+        else:
+            for i in range(rows):
+                _put_times(total[p, i], factors[i], into[i, p * w :])
+
+
+@helper
+def _add_values(
+    p: Array,  # (keys, WIDTH)
+    M: Array,
+    M_row: int,
+    M_start: int,
+    M_panel: int,
+    total: Array,  # (panels, queries, WIDTH)
+    before: bool,
+    factor: Array,
+    last: bool,
+    inverse: Array,
+    y: Array,
+    y_row: int,
+    y_start: int,
+) -> None:
+    """total = total factor + pᵀ M, or the last of it times `inverse` in y."""
+    depth, w = p.shape
+    i = 0
+    while i < w:
+        tall = ROWS >= 8 and i + 8 <= w
+        for c in range(total.shape[0]):
+            from_M, from_total, from_y = (
+                M_start + c * M_panel,
+                (c * w + i) * w,
+                y_start + i * y_row + c * w,
+            )
+            if tall:
+                add_product_8(
+                    p, i, M, M_row, from_M, depth, total, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+            else:
+                add_product_4(
+                    p, i, M, M_row, from_M, depth, total, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+        i += 8 if tall else 4
 
 
 @kernel
@@ -345,69 +379,133 @@ def _attention(
     masked: bool,
     lengths: Array,
     causal: bool,
-    keep_room: Array,  # S columns
-    tile: Array,  # S columns: scores, then p
-    m: Array,  # STRIP columns: maxima, then 1 / total
-    total: Array,  # STRIP columns
-    crosswise: Array,  # columns K: qᵀ
-    values: Array,  # panels S WIDTH
-    part: Array,  # panels columns WIDTH: y
+    room: Array,
     w: int,
     unit: int,
     unit_end: int,
     y: Array,  # (B, N, L, J)
-    weights: Array,  # (B, N, L, S), or of no size
 ) -> None:
     N, L, J = y.shape[1:]
     S, K = k.shape[2:]
     blocks = -(-L // QUERIES)
     behind = S - L
-    hides = masked or causal
     by_J = -(-J // w)
-    odd = False
+    tile, room = _cut(room, KEYS * w)  # scores, then p
+    m, room = _cut(room, w)
+    total, room = _cut(room, w)
+    inverse, room = _cut(room, w)
+    factor, room = _cut(room, w)
+    crosswise, room = _cut(room, K * w)  # qᵀ
+    part, room = _cut(room, by_J * w * w)  # y
+    values, room = _cut(room, by_J * S * w)
+    keep_room = room.view(np.bool_)  # as many as the tile has
+    q_T, out = _panels(crosswise, 1, K, w), _panels(part, by_J, w, w)
+    v_line, y_line = v.reshape(v.size), y.reshape(y.size)
+    hides, odd, as_it_lies = masked or causal, False, False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
-        rows, length = min(QUERIES, L - first), lengths[b]
-        wide = -(-rows // w)
-        columns = wide * w
-        M = _panels(values, by_J, length, w)
+        length = lengths[b]
+        head = (b * N + n) * S * J
         if u == unit or first == 0:
-            pack(v[b, n, :length], M)
-            odd = hides and _clean(M)
-        seen = min(length, first + rows + behind) if causal else length
-        if seen <= 0:
-            y[b, n, first : first + rows] = 0
-            if weights.size:
-                weights[b, n, first : first + rows] = 0
-            continue
-        p, keep, start = _rows_in(tile, seen, columns), _rows_in(keep_room, 0, columns), seen
+            # what only one block of queries meets
+            as_it_lies = J % w == 0 and L <= QUERIES
+            if hides and as_it_lies:
+                as_it_lies = all_finite(v_line, head, length * by_J)
+            odd = False
+            if not as_it_lies:
+                packed = _panels(values, by_J, length, w)
+                pack(v[b, n, :length], packed)
+                odd = hides and _clean(packed)
+        M, M_row, M_start, M_panel = values, w, 0, length * w
+        if as_it_lies:
+            M, M_row, M_start, M_panel = v_line, J, head, w
+        for start in range(first, min(first + QUERIES, L), w):
+            rows, place = min(w, L - start), start + behind
+            reach = _reach(length, place + rows, causal)
+            y_rows, y_start = y[b, n, start : start + rows], ((b * N + n) * L + start) * J
+            if reach <= 0:
+                y_rows[:] = 0
+                continue
+            straight = J % w == 0 and rows == w and not odd
+            _turn(q[b, n, start : start + rows], q_T)
+            for begin in range(0, reach, KEYS):
+                end = min(begin + KEYS, reach)
+                p = _rows_in(tile, end - begin, w)
+                _panel_scores(k[b, n, begin:end], q_T[0], p, 0)
+                keep = _rows_in(keep_room, 0, w)
+                if masked or odd:
+                    keep = _rows_in(keep_room, end - begin, w)
+                    of_head = _for_head(mask, b, n)
+                    _mark(keep, of_head, masked, causal, start, rows, begin, place - begin)
+                if hides:
+                    _hide(p, keep, place - begin, -np.inf)
+                before, last = begin > 0, end == reach
+                flat = p.reshape(p.size)
+                take_in(flat, 0, w, end - begin, scale, before, m, total, factor, 0)
+                if last:
+                    _put_inverse(total, inverse)
+                    for i in range(rows):
+                        keys = _reach(length, place + i + 1, causal)
+                        if total[i] == 0 and not _sees_any(_for_head(mask, b, n), start + i, keys):
+                            inverse[i] = 0
+                _add_values(
+                    p, M, M_row, M_start + begin * M_row, M_panel,
+                    out, before, factor, last and straight, inverse, y_line, J, y_start,
+                )  # fmt: skip
+                if odd:
+                    _odd_part(p[:, :rows].T, keep[:, :rows].T, v[b, n, begin:end], out)
+            if not straight:
+                _put_rows_by(out, inverse, y_rows)
+
+
+@kernel
+def _weights(
+    q: Array,  # (B, N, L, K)
+    k: Array,  # (B, N, S, K)
+    scale: Any,
+    mask: Array,
+    masked: bool,
+    lengths: Array,
+    causal: bool,
+    room: Array,
+    keep_room: Array,  # S columns
+    w: int,
+    unit: int,
+    unit_end: int,
+    weights: Array,  # (B, N, L, S)
+) -> None:
+    N, L, S = weights.shape[1:]
+    K = k.shape[3]
+    blocks = -(-L // QUERIES)
+    behind = S - L
+    most = -(-min(L, QUERIES) // w) * w
+    tile, room = _cut(room, S * most)
+    maxima, room = _cut(room, most)
+    totals, room = _cut(room, most)
+    factors, room = _cut(room, most)
+    crosswise = room
+    for u in range(unit, unit_end):
+        b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
+        rows, place = min(QUERIES, L - first), first + behind
+        wide = -(-rows // w)
+        seen = _reach(lengths[b], place + rows, causal)
+        p = _rows_in(tile, seen, wide * w)
         q_T = _panels(crosswise, wide, K, w)
-        place = first + behind
-        _scores(q[b, n, first : first + rows], k[b, n, :seen], q_T, p, place, causal)
-        if hides:
-            keep = _rows_in(keep_room, seen, columns)
-            start = _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, behind)
-            _hide(p, keep, start, -np.inf)
-        _softmax(p, scale, m[: STRIP * columns], total[: STRIP * columns])
-        out = _panels(part, by_J, columns, w)
-        out[:] = 0
-        for c in range(0, rows, w):
-            end = min(rows, c + w)
-            reach = _reach(seen, place + end, causal)
-            _product(p[:reach, c:end].T, M, out[:, c:end])
-        if odd:
-            _odd_part(p[:, :rows].T, keep[:, :rows].T, start, False, v[b, n, :seen], out)
-        for i in range(rows):
-            nothing = total[i] == 0 and not _sees_any(keep, start, i)
-            m[i] = ZERO if nothing else ONE / total[i]
-        for c in range(by_J):
-            for i in range(rows):
-                _put_scaled(out[c, i], m[i], y[b, n, first + i, c * w : (c + 1) * w])
-        if weights.size:
-            _normalise(p, total[: STRIP * columns])
-            if hides:
-                _hide(p, keep, start, ZERO)
-            _put_transposed(p, weights[b, n, first : first + rows])
+        _turn(q[b, n, first : first + rows], q_T)
+        _scores(k[b, n, :seen], q_T, p, place, causal)
+        keep = _rows_in(keep_room, 0, wide * w)
+        if masked:
+            keep = _rows_in(keep_room, seen, wide * w)
+            _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, 0, place)
+        if masked or causal:
+            _hide(p, keep, place, -np.inf)
+        total = totals[: wide * w]
+        _take_in(p, scale, False, maxima[: wide * w], total, factors[: wide * w])
+        for j in range(seen):
+            _divide(p[j], total)
+        if masked or causal:
+            _hide(p, keep, place, ZERO)
+        _put_columns(p, weights[b, n, first : first + rows])
 
 
 @kernel
@@ -422,17 +520,8 @@ def _attention_vjp(
     masked: bool,
     lengths: Array,
     causal: bool,
+    room: Array,
     keep_room: Array,  # S columns
-    tile: Array,  # S columns: scores, then p
-    d_tile: Array,  # S columns: dp, then ds
-    m: Array,  # STRIP columns: maxima, then means
-    total: Array,  # STRIP columns
-    crosswise: Array,  # columns (K or J): qᵀ, then dyᵀ
-    along: Array,  # panels columns WIDTH: dy, then q
-    keys: Array,  # panels S WIDTH
-    dq_room: Array,  # panels columns WIDTH
-    dk_room: Array,  # panels S WIDTH
-    dv_room: Array,  # panels S WIDTH
     w: int,
     unit: int,
     unit_end: int,
@@ -447,7 +536,23 @@ def _attention_vjp(
     blocks = -(-L // QUERIES)
     behind = S - L
     hides = masked or causal
-    by_K, by_J = -(-K // w), -(-J // w)
+    by_K, by_J, most = -(-K // w), -(-J // w), -(-min(L, QUERIES) // w) * w
+    tile, room = _cut(room, S * most)  # scores, then p
+    d_tile, room = _cut(room, S * most)  # dp, then ds
+    maxima, room = _cut(room, most)
+    totals, room = _cut(room, most)
+    factors, room = _cut(room, most)
+    means, room = _cut(room, most)
+    spares, room = _cut(room, most)
+    risen_room, room = _cut(room, -(-S // KEYS) * most)  # maxima after each KEYS
+    crosswise, room = _cut(room, K * most)  # qᵀ
+    d_crosswise, room = _cut(room, J * most)  # dyᵀ
+    along, room = _cut(room, by_J * most * w)  # dy
+    q_room, room = _cut(room, by_K * most * w)
+    dq_room, room = _cut(room, by_K * most * w)
+    keys, room = _cut(room, by_K * S * w)
+    dk_room, room = _cut(room, by_K * S * w)
+    dv_room = room
     dk_part, dv_part = _panels(dk_room, by_K, S, w), _panels(dv_room, by_J, S, w)
     odd_k = False
     for u in range(unit, unit_end):
@@ -467,43 +572,62 @@ def _attention_vjp(
         else:
             q_rows, dy_rows = q[b, n, first : first + rows], dy[b, n, first : first + rows]
             p, dp = _rows_in(tile, seen, columns), _rows_in(d_tile, seen, columns)
-            keep, start = _rows_in(keep_room, 0, columns), seen
-            place = first + behind
-            _scores(q_rows, k[b, n, :seen], _panels(crosswise, wide, K, w), p, place, causal)
-            _scores(dy_rows, v[b, n, :seen], _panels(crosswise, wide, J, w), dp, place, causal)
-            if d_weights.size:
-                _add_transposed(dp, d_weights[b, n, first : first + rows])
-            if hides:
-                keep = _rows_in(keep_room, seen, columns)
-                start = _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, behind)
-                _hide(p, keep, start, -np.inf)
-                _hide(dp, keep, start, ZERO)
-            _softmax(p, scale, m[: STRIP * columns], total[: STRIP * columns])
-            _softmax_vjp(p, dp, total[: STRIP * columns], m[: STRIP * columns])
-            if hides:  # NaN in a row whose scores are NaN, or that sees no key
-                _hide(p, keep, start, ZERO)
-                _hide(dp, keep, start, ZERO)
-            # dv += p dy
-            M = _panels(along, by_J, rows, w)
-            pack(dy_rows, M)
-            odd = hides and _clean(M)
-            _product(p[:, :rows], M, dv_part)
-            if odd:
-                _odd_part(p[:, :rows], keep[:, :rows], start, True, dy_rows, dv_part)
-            # dk += ds q
-            M = _panels(along, by_K, rows, w)
-            pack(q_rows, M)
-            odd = hides and _clean(M)
-            _product(dp[:, :rows], M, dk_part)
-            if odd:
-                _odd_part(dp[:, :rows], keep[:, :rows], start, True, q_rows, dk_part)
-            # dq = dsᵀ k
+            m, total, factor = maxima[:columns], totals[:columns], factors[:columns]
+            mean, spare = means[:columns], spares[:columns]
+            risen = _rows_in(risen_room, -(-S // KEYS), columns)
+            q_T, dy_T = _panels(crosswise, wide, K, w), _panels(d_crosswise, wide, J, w)
+            dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
             dq_part = _panels(dq_room, by_K, columns, w)
+            place = first + behind
+            _turn(q_rows, q_T)
+            _turn(dy_rows, dy_T)
+            pack(dy_rows, dy_panels)
+            pack(q_rows, q_panels)
+            odd_dy = hides and _clean(dy_panels)
+            odd_q = hides and _clean(q_panels)
+            keep = _rows_in(keep_room, 0, columns)
+            if masked or odd_dy or odd_q or odd_k:
+                keep = _rows_in(keep_room, seen, columns)
+                _mark(keep, _for_head(mask, b, n), masked, causal, first, rows, 0, place)
+            mean[:] = 0
+            for begin in range(0, seen, KEYS):
+                end = min(begin + KEYS, seen)
+                e, de, here = p[begin:end], dp[begin:end], place - begin
+                _scores(k[b, n, begin:end], q_T, e, here, causal)
+                _scores(v[b, n, begin:end], dy_T, de, here, causal)
+                if d_weights.size:
+                    _add_transposed(de, d_weights[b, n, first : first + rows, begin:end])
+                if hides:
+                    _hide(e, keep[begin:end], here, -np.inf)
+                    _hide(de, keep[begin:end], here, ZERO)
+                _take_in(e, scale, begin > 0, m, total, factor)
+                _add_to_mean(e, de, factor, mean)
+                _put(m, risen[begin // KEYS])
+            # what the exponentials of each block are to be multiplied by
+            _put_inverse(total, total)
+            _scale_by(mean, total)
+            _take_in(risen[: -(-seen // KEYS)], scale, True, m, factor, spare)
+            for block in range(-(-seen // KEYS)):
+                _scale_by(risen[block], total)
             dq_part[:] = 0
-            _product(dp[:, :rows].T, k_panels, dq_part)
-            if odd_k:
-                ds_T, keep_T = dp[:, :rows].T, keep[:, :rows].T
-                _odd_part(ds_T, keep_T, start, False, k[b, n, :seen], dq_part)
+            for begin in range(0, seen, KEYS):
+                end = min(begin + KEYS, seen)
+                e, de = p[begin:end], dp[begin:end]
+                _put_error(e, de, risen[begin // KEYS], mean)
+                if hides:  # NaN in a row whose scores are NaN, or that sees no key
+                    _hide(e, keep[begin:end], place - begin, ZERO)
+                    _hide(de, keep[begin:end], place - begin, ZERO)
+                kept = keep[begin:end, :rows]
+                dv_here, dk_here = dv_part[:, begin:end], dk_part[:, begin:end]
+                _product(e[:, :rows], dy_panels, dv_here)  # dv += p dy
+                _product(de[:, :rows], q_panels, dk_here)  # dk += ds q
+                _product(de[:, :rows].T, k_panels[:, begin:end], dq_part)  # dq += dsᵀ k
+                if odd_dy:
+                    _odd_part(e[:, :rows], kept, dy_rows, dv_here)
+                if odd_q:
+                    _odd_part(de[:, :rows], kept, q_rows, dk_here)
+                if odd_k:
+                    _odd_part(de[:, :rows].T, kept.T, k[b, n, begin:end], dq_part)
             _put_rows(dq_part, scale, dq[b, n, first : first + rows])
         if u + 1 == unit_end or u % blocks == blocks - 1:
             mine = unit <= u - u % blocks
@@ -511,37 +635,59 @@ def _attention_vjp(
             _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
 
 
-def _rooms(dtype: Any, *sizes: int) -> list[Array]:
-    """Room for so many numbers each, from a vector's boundary on; little room is kept."""
-    if getattr(_last, "sizes", None) == (dtype, sizes):
-        return _last.rooms  # type: ignore[no-any-return]
-    w = width(dtype)
-    ends = [0]
-    for size in sizes:
-        ends.append(ends[-1] + -(-size // w) * w)
-    room = aligned((ends[-1],), dtype)
-    rooms = [room[a:b] for a, b in itertools.pairwise(ends)]
+def _room(dtype: Any, size: int) -> Array:
+    """Room for so many numbers, from a vector's boundary on; little room is kept."""
+    if getattr(_last, "key", None) == (dtype, size):
+        return _last.room  # type: ignore[no-any-return]
+    room = aligned((size,), dtype)
     if room.nbytes <= KEPT:
-        _last.sizes, _last.rooms = (dtype, sizes), rooms
-    return rooms
+        _last.key, _last.room = (dtype, size), room
+    return room
 
 
-def _scale(q: Array) -> Any:
-    """1 / √K in the dtype of q."""
-    K = q.shape[-1]
-    return q.dtype.type(K**-0.5 if K else np.inf)
+def _scale(dtype: Any, K: int) -> Any:
+    """1 / √K."""
+    return dtype.type(K**-0.5 if K else np.inf)
+
+
+@functools.lru_cache(256)
+def _plan(
+    dtype: Any, B: int, N: int, L: int, K: int, S: int, J: int
+) -> tuple[int, int, Any, tuple[int, ...]]:
+    """WIDTH, the numbers of room that `_attention` takes, 1 / √K, and the shape of y."""
+    w = width(dtype)
+    by_J = -(-J // w)
+    size = (KEYS + KEYS // dtype.itemsize + 4 + K + by_J * (S + w)) * w
+    return w, size, _scale(dtype, K), (B, N, L, J)
 
 
 def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J)."""
-    return _forward(q, k, v, see, np.empty((0, 0, 0, 0), q.dtype))
+    dtype, S, J = q.dtype, *v.shape[2:]
+    w, size, scale, shape = _plan(dtype, *q.shape, S, J)
+    y = np.empty(shape, dtype)
+
+    def work(unit: int, unit_end: int) -> None:
+        _attention(q, k, v, scale, *see, _room(dtype, size), w, unit, unit_end, y)
+
+    _shared(q, k, J, see, work)
+    return y
 
 
 def weights(q: Array, k: Array, see: See) -> Array:
     """softmax(q kᵀ / √K), (B, N, L, S)."""
-    (B, N, L, _), S = q.shape, k.shape[2]
+    (B, N, L, K), S = q.shape, k.shape[2]
+    w = width(q.dtype)
+    columns = -(-min(L, QUERIES) // w) * w
     p = np.empty((B, N, L, S), q.dtype)
-    _forward(q, k, np.empty((B, N, S, 0), q.dtype), see, p)
+    scale = _scale(q.dtype, K)
+
+    def work(unit: int, unit_end: int) -> None:
+        keep = np.empty(S * columns if see.masked else 0, np.bool_)
+        room = _room(q.dtype, columns * (S + 3 + K))
+        _weights(q, k, scale, *see, room, keep, w, unit, unit_end, p)
+
+    _shared(q, k, 0, see, work)
     return p
 
 
@@ -557,25 +703,6 @@ def weights_vjp(q: Array, k: Array, dp: Array, see: See) -> tuple[Array, Array]:
     return _backward(q, k, v, dy, dp, see)[:2]
 
 
-def _forward(q: Array, k: Array, v: Array, see: See, p: Array) -> Array:
-    (B, N, L, K), (S, J) = q.shape, v.shape[2:]
-    w = width(q.dtype)
-    columns, by_J = -(-min(L, QUERIES) // w) * w, -(-J // w)
-    y = np.empty((B, N, L, J), q.dtype)
-    strip = STRIP * columns
-    sizes = S * columns, strip, strip, columns * K, by_J * S * w, by_J * columns * w
-    scale = _scale(q)
-
-    def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(S * columns if see.hides else 0, np.bool_)
-        rooms = _rooms(q.dtype, *sizes)
-        part: tuple[Any, ...] = (keep, *rooms, w, unit, unit_end, y, p)
-        _attention(q, k, v, scale, *see, *part)
-
-    _shared(q, k, v, see, work)
-    return y
-
-
 def _backward(
     q: Array, k: Array, v: Array, dy: Array, dp: Array, see: See
 ) -> tuple[Array, Array, Array]:
@@ -584,33 +711,31 @@ def _backward(
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
     d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
-    tile, strip, both = S * columns, STRIP * columns, max(by_K, by_J) * columns * w
-    keys, values, crosswise = by_K * S * w, by_J * S * w, columns * max(K, J)
-    sizes = tile, tile, strip, strip, crosswise, both, keys, by_K * columns * w, keys, values
-    scale, blocks = _scale(q), -(-L // QUERIES)
+    rows = columns * (2 * S + 5 + -(-S // KEYS) + K + J)
+    size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
+    scale, blocks = _scale(q.dtype, K), -(-L // QUERIES)
     rests = []
 
     def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(tile if see.hides else 0, np.bool_)
-        rooms = _rooms(q.dtype, *sizes)
+        keep = np.empty(S * columns if see.hides else 0, np.bool_)
         begun = unit % blocks != 0
         rest = [np.empty((S if begun else 0, size), q.dtype) for size in (K, J)]
-        part: tuple[Any, ...] = (keep, *rooms, w, unit, unit_end, *d, *rest)
+        part: tuple[Any, ...] = (_room(q.dtype, size), keep, w, unit, unit_end, *d, *rest)
         _attention_vjp(q, k, v, dy, dp, scale, *see, *part)
         if begun:
             rests.append((unit // blocks // N, unit // blocks % N, *rest))
 
-    _shared(q, k, v, see, work)
+    _shared(q, k, J, see, work)
     for b, n, dk_rest, dv_rest in rests:
         d[1][b, n] += dk_rest
         d[2][b, n] += dv_rest
     return d
 
 
-def _shared(q: Array, k: Array, v: Array, see: See, work: Callable[[int, int], None]) -> None:
+def _shared(q: Array, k: Array, J: int, see: See, work: Callable[[int, int], None]) -> None:
     """work(unit, unit_end) for all blocks of queries, in as many threads as pay."""
     B, N, L, K = q.shape
-    S, J = v.shape[2:]
+    S = k.shape[2]
     blocks = -(-L // QUERIES)
     units = B * N * blocks
     count = threads.useful(float(B) * N * L * S * (K + J))

@@ -3,12 +3,13 @@
 Layers keep on a tape what their VJP needs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, plain, whole_or
+from nnspec.accel.arrays import Array, arrays, attention_inputs, plain, whole_or
 from nnspec.accel.dense import layer, layer_vjp
 from nnspec.accel.jit import contracted, kernel
 from nnspec.accel.primitives import layer_norm, layer_norm_vjp
@@ -32,8 +33,16 @@ def _add(y: Array, a: Any, x: Array) -> None:
         y[c] += a * x[c]
 
 
+@functools.lru_cache(256)
+def _all_seen(S: int, B: int, causal: bool) -> See:
+    """All keys, or those that are not later: the same object at each call."""
+    return See(NO_MASK, False, whole_or(None, S, B), causal)
+
+
 def _see(mask: Any, lengths: Any, causal: bool, sizes: tuple[int, int, int, int]) -> See:
     """The mask with four axes, each of full size or 1, and a length for each example."""
+    if mask is None and lengths is None:
+        return _all_seen(sizes[3], sizes[0], bool(causal))
     lengths = whole_or(lengths, sizes[3], sizes[0])
     if mask is None:
         return See(NO_MASK, False, lengths, bool(causal))
@@ -138,7 +147,7 @@ def scaled_dot_product_attention(
     causal: bool = False,
 ) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J); 0 for a query that sees nothing."""
-    q, k, v = arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"))
+    q, k, v = attention_inputs(q, k, v)
     return attention(q, k, v, _see(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
 
 

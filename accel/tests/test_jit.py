@@ -50,8 +50,8 @@ def cached(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
 
 
-# the last line of the float64 sigmoid, where q is the result but for its rounding
-LINE = "return q + lost * (q if x >= 0.0 else 1.0 - q)"
+# the end of the float64 sigmoid, where q is the result but for its rounding
+LINE = "lost = (above - q * d) - q * (e - (d - 1.0))  # as above\n    return q + lost * r"
 
 
 def edit(copy: Path, old: str, new: str) -> None:

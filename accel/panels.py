@@ -1,0 +1,764 @@
+"""What attention does to panels of columns, in whole vectors: products, maxima, exponentials.
+
+A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. Each column may
+be one softmax: its maximum and its sum stay in registers while the rows go by. The products are of
+one tile, as `packed`'s, but begin at 0, take a matrix as it lies, and scale what there is.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nnspec.accel.arrays import Array
+from nnspec.accel.jit import config
+from nnspec.accel.packed import width
+from nnspec.accel.vector_math import ROUND_32, ROUND_64
+from nnspec.accel.vectors import VECTOR, spread
+
+# rows that are read side by side: one after the other, each would wait for the one before
+CHAINS = 4
+# rows whose exponentials are taken side by side
+ABREAST = 4 if VECTOR == 64 else 2
+
+LOG2_E = 1.4426950408889634
+
+
+class _Form(NamedTuple):
+    """What 2^t takes in one dtype."""
+
+    # (2^r - 1) / r for |r| ≤ 1/2, from the highest power down: `vector_math`'s in base 2
+    powers: tuple[float, ...]
+    rounding: float  # adding it rounds to an integer
+    bias: int  # of the exponent
+    shift: int  # bits of the significand
+    lift: int  # 2^n is made that much too large, and 2^r too small: both are normal or 0
+
+    @property
+    def lowest(self) -> float:
+        """There the power of two is 0 itself: to come to 0 by underflow takes 100 times as long."""
+        return -float(self.bias + self.lift)
+
+
+FORM_32 = _Form(
+    (
+        0.00015321074170060456, 0.0013390218373388052, 0.009618526324629784,
+        0.05550362542271614, 0.24022647738456726, 0.6931471824645996,
+    ),
+    float(ROUND_32), 127, 23, 25,
+)  # fmt: skip
+FORM_64 = _Form(
+    (
+        2.5616723251767958e-11, 4.4561811148306883e-10, 7.0549789643953754e-09,
+        1.0178054801362053e-07, 1.3215486589868185e-06, 1.5252733846528631e-05,
+        0.0001540353039363388, 0.0013333558146402284, 0.009618129107628345,
+        0.05550410866482163, 0.24022650695910072, 0.6931471805599453,
+    ),
+    ROUND_64, 1023, 52, 54,
+)  # fmt: skip
+
+
+class _Vectors:
+    """Vectors of one dtype, as LLVM's builder makes them."""
+
+    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
+        self.context, self.builder = context, builder
+        self.size = dtype.bitwidth // 8
+        self.lanes = VECTOR // self.size
+        self.element = context.get_data_type(dtype)
+        self.kind = ir.VectorType(self.element, self.lanes)
+        self.integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
+        function = ir.FunctionType(self.kind, [self.kind] * 3)
+        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
+        self.function = cgutils.get_or_insert_function(builder.module, function, name)
+
+    def constant(self, value: float) -> Any:
+        """The number in every lane."""
+        return ir.Constant(self.kind, [ir.Constant(self.element, float(value))] * self.lanes)
+
+    def integer(self, value: int) -> Any:
+        """The integer in every lane."""
+        return ir.Constant(self.integers, [value] * self.lanes)
+
+    def splat(self, value: Any) -> Any:
+        """A computed number in every lane."""
+        return spread(self.builder, value, self.lanes)
+
+    def times(self, a: Any, b: float) -> Any:
+        """a b of one number, b in double precision."""
+        if self.size == 8:
+            return self.builder.fmul(a, self.element(b))
+        double = ir.DoubleType()
+        product = self.builder.fmul(self.builder.fpext(a, double), double(b))
+        return self.builder.fptrunc(product, self.element)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c."""
+        return self.builder.call(self.function, [a, b, c])
+
+    def larger(self, a: Any, b: Any) -> Any:
+        """a where it is larger, else b, so also where one is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    def data(self, kind: Any, array: Any, start: Any) -> Any:
+        """The address of an array's element."""
+        data = self.context.make_array(kind)(self.context, self.builder, array).data
+        return self.builder.gep(data, [start])
+
+    def _at(self, base: Any, index: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(base, [index]), self.kind.as_pointer())
+
+    def pair(self, base: Any, start: Any) -> list[Any]:
+        """The two vectors of a panel's row."""
+        starts = [start, self.builder.add(start, start.type(self.lanes))]
+        values = [self.builder.load(self._at(base, index)) for index in starts]
+        for value in values:
+            value.align = self.size
+        return values
+
+    def put(self, value: Any, base: Any, start: Any) -> None:
+        """Store a vector."""
+        self.builder.store(value, self._at(base, start)).align = self.size
+
+    def put_pair(self, values: list[Any], base: Any, start: Any) -> None:
+        """Store a panel's row."""
+        for half, value in enumerate(values):
+            self.put(value, base, self.builder.add(start, start.type(half * self.lanes)))
+
+    def loop(
+        self, start: Any, stop: Any, step: int, held: list[Any], body: Callable[..., list[Any]]
+    ) -> tuple[Any, list[Any]]:
+        """held = body(i, held) for i from start in steps as long as i < stop; the last i, held."""
+        builder, integer = self.builder, start.type
+        before = builder.block
+        head, inside, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i = builder.phi(integer)
+        i.add_incoming(start, before)
+        phis = []
+        for value in held:
+            phi = builder.phi(self.kind)
+            phi.add_incoming(value, before)
+            phis.append(phi)
+        builder.cbranch(builder.icmp_signed("<", i, stop), inside, done)
+        builder.position_at_end(inside)
+        new = body(i, phis)
+        i.add_incoming(builder.add(i, integer(step)), builder.block)
+        for phi, value in zip(phis, new, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+        return i, phis
+
+    def powers_of_two(self, ts: list[Any], factor: Any, form: "_Form") -> list[Any]:
+        """2^(factor t) for each t, where factor t is between form.lowest and 0."""
+        builder = self.builder
+        # adding it rounds to an integer n, and leaves the exponent of 2^(n + lift) in the low bits
+        rounding = self.constant(form.rounding + form.bias + form.lift)
+        # step by step for all: one alone would wait for the result of each step
+        ms = [self.fma(t, factor, rounding) for t in ts]
+        ns = [builder.fsub(m, rounding) for m in ms]
+        rs = [self.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
+        first, *others = [self.constant(c * 2.0**-form.lift) for c in (*form.powers, 1.0)]
+        ps = [first] * len(ts)
+        for c in others:
+            ps = [self.fma(p, r, c) for p, r in zip(ps, rs, strict=True)]
+        shift = self.integer(form.shift)
+        bits = [builder.shl(builder.bitcast(m, self.integers), shift) for m in ms]
+        powers = [builder.bitcast(power, self.kind) for power in bits]
+        return [builder.fmul(p, power) for p, power in zip(ps, powers, strict=True)]
+
+
+def _maxima(v: _Vectors, x_data: Any, row: Any, rows: Any, first: list[Any]) -> list[Any]:
+    """The maxima of a panel's columns and of `first`; a NaN is no maximum."""
+    builder = v.builder
+
+    def several(chains: int) -> Callable[..., list[Any]]:
+        def body(i: Any, maxima: list[Any]) -> list[Any]:
+            values: list[Any] = []
+            for chain in range(chains):
+                place = builder.mul(builder.add(i, row.type(chain)), row)
+                values += v.pair(x_data, place)
+            return [v.larger(a, b) for a, b in zip(values, maxima, strict=True)]
+
+        return body
+
+    whole = builder.sub(rows, row.type(CHAINS - 1))
+    i, maxima = v.loop(row.type(0), whole, CHAINS, first * CHAINS, several(CHAINS))
+    for chain in range(1, CHAINS):
+        others = maxima[2 * chain : 2 * chain + 2]
+        maxima[:2] = [v.larger(a, b) for a, b in zip(others, maxima[:2], strict=True)]
+    return v.loop(i, rows, 1, maxima[:2], several(1))[1]
+
+
+def _exponentials(v: _Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> list[Any]:
+    """power(values, a panel's row each) in place of a panel's rows; the sums of its columns."""
+    builder = v.builder
+
+    def several(count: int) -> Callable[..., list[Any]]:
+        def body(i: Any, sums: list[Any]) -> list[Any]:
+            places = [builder.mul(builder.add(i, row.type(k)), row) for k in range(count)]
+            results = power([value for place in places for value in v.pair(x_data, place)])
+            for k, place in enumerate(places):
+                here = results[2 * k : 2 * k + 2]
+                v.put_pair(here, x_data, place)
+                sums = [builder.fadd(a, b) for a, b in zip(sums, here, strict=True)]
+            return sums
+
+        return body
+
+    whole = builder.sub(rows, row.type(ABREAST - 1))
+    nothing = [v.constant(0.0)] * 2
+    i, sums = v.loop(row.type(0), whole, ABREAST, nothing, several(ABREAST))
+    return v.loop(i, rows, 1, sums, several(1))[1]
+
+
+def _take_in(
+    typingctx: Any,
+    x: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    scale: Any,
+    before: Any,
+    m: Any,
+    total: Any,
+    factor: Any,
+    column: Any,
+) -> Any:
+    """x becomes e^(scale (x - m)) for more rows of a panel, m the maxima, total the sums.
+
+    Where there were rows `before`, m and total are theirs and go on. factor is what their
+    exponentials are to be multiplied by, as m has risen since. The three begin at a column.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, row, rows, scale, before, m_array, total_array, factor_array, column = args
+        v = _Vectors(context, builder, x.dtype)
+        zero, nothing, lowest = row.type(0), v.constant(0.0), v.constant(-np.inf)
+        x_data = v.data(signature.args[0], x_array, start)
+        m_data = v.data(signature.args[6], m_array, column)
+        total_data = v.data(signature.args[7], total_array, column)
+        factor_data = v.data(signature.args[8], factor_array, column)
+        form = FORM_32 if v.size == 4 else FORM_64
+        number = v.times(scale, LOG2_E)
+        by, low = v.splat(number), v.splat(builder.fdiv(v.element(form.lowest), number))
+
+        old = [builder.select(before, value, lowest) for value in v.pair(m_data, zero)]
+        maxima = _maxima(v, x_data, row, rows, old)
+        v.put_pair(maxima, m_data, zero)
+        # any number serves where there is no maximum
+        shift = [
+            builder.select(builder.fcmp_ordered(">", value, lowest), value, nothing)
+            for value in maxima
+        ]
+
+        def power(values: list[Any]) -> list[Any]:
+            shifts = shift * (len(values) // 2)
+            below = [builder.fsub(a, b) for a, b in zip(values, shifts, strict=True)]
+            return v.powers_of_two([v.larger(low, t) for t in below], by, form)
+
+        factors = power(old)
+        v.put_pair(factors, factor_data, zero)
+        sums = _exponentials(v, x_data, row, rows, power)
+        totals = [builder.select(before, value, nothing) for value in v.pair(total_data, zero)]
+        totals = [v.fma(a, b, c) for a, b, c in zip(totals, factors, sums, strict=True)]
+        v.put_pair(totals, total_data, zero)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, x.dtype, types.boolean, m, total, factor, n), emit
+
+
+def _add_means(
+    typingctx: Any,
+    p: Any,
+    d: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    factor: Any,
+    mean: Any,
+    column: Any,
+) -> Any:
+    """mean = mean factor + the sums of p d by the columns of a panel; both begin at a column."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        p_array, d_array, start, row, rows, factor_array, mean_array, column = args
+        v = _Vectors(context, builder, p.dtype)
+        zero = row.type(0)
+        p_data = v.data(signature.args[0], p_array, start)
+        d_data = v.data(signature.args[1], d_array, start)
+        factors = v.pair(v.data(signature.args[5], factor_array, column), zero)
+        mean_data = v.data(signature.args[6], mean_array, column)
+
+        def several(chains: int) -> Callable[..., list[Any]]:
+            def body(i: Any, sums: list[Any]) -> list[Any]:
+                ps: list[Any] = []
+                ds: list[Any] = []
+                for chain in range(chains):
+                    place = builder.mul(builder.add(i, row.type(chain)), row)
+                    ps += v.pair(p_data, place)
+                    ds += v.pair(d_data, place)
+                return [v.fma(a, b, c) for a, b, c in zip(ps, ds, sums, strict=True)]
+
+            return body
+
+        whole = builder.sub(rows, row.type(CHAINS - 1))
+        nothing = [v.constant(0.0)] * (2 * CHAINS)
+        i, sums = v.loop(zero, whole, CHAINS, nothing, several(CHAINS))
+        for chain in range(1, CHAINS):
+            others = sums[2 * chain : 2 * chain + 2]
+            sums[:2] = [builder.fadd(a, b) for a, b in zip(others, sums[:2], strict=True)]
+        _, sums = v.loop(i, rows, 1, sums[:2], several(1))
+        before = v.pair(mean_data, zero)
+        sums = [v.fma(a, b, c) for a, b, c in zip(before, factors, sums, strict=True)]
+        v.put_pair(sums, mean_data, zero)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(p, d, n, n, n, factor, mean, n), emit
+
+
+def _put_errors(
+    typingctx: Any,
+    p: Any,
+    d: Any,
+    start: Any,
+    row: Any,
+    rows: Any,
+    factor: Any,
+    mean: Any,
+    column: Any,
+) -> Any:
+    """p = p factor and then d = p (d - mean) in a panel; factor and mean begin at a column."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        p_array, d_array, start, row, rows, factor_array, mean_array, column = args
+        v = _Vectors(context, builder, p.dtype)
+        zero = row.type(0)
+        p_data = v.data(signature.args[0], p_array, start)
+        d_data = v.data(signature.args[1], d_array, start)
+        factors = v.pair(v.data(signature.args[5], factor_array, column), zero)
+        means = v.pair(v.data(signature.args[6], mean_array, column), zero)
+
+        def body(i: Any, nothing: list[Any]) -> list[Any]:
+            place = builder.mul(i, row)
+            ps, ds = v.pair(p_data, place), v.pair(d_data, place)
+            ps = [builder.fmul(a, b) for a, b in zip(ps, factors, strict=True)]
+            ds = [builder.fsub(a, b) for a, b in zip(ds, means, strict=True)]
+            v.put_pair(ps, p_data, place)
+            v.put_pair([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
+            return nothing
+
+        v.loop(zero, rows, 1, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(p, d, n, n, n, factor, mean, n), emit
+
+
+def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
+    """Whether all numbers are, of so many rows of a panel, from `start` on."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, rows = args
+        v = _Vectors(context, builder, x.dtype)
+        zero = rows.type(0)
+        x_data = v.data(signature.args[0], x_array, start)
+
+        def several(chains: int) -> Callable[..., list[Any]]:
+            def body(i: Any, sums: list[Any]) -> list[Any]:
+                values: list[Any] = []
+                for chain in range(chains):
+                    row = builder.add(i, rows.type(chain))
+                    values += v.pair(x_data, builder.mul(row, rows.type(2 * v.lanes)))
+                # 0 as long as all are
+                return [
+                    v.fma(value, v.constant(0.0), total)
+                    for value, total in zip(values, sums, strict=True)
+                ]
+
+            return body
+
+        whole = builder.sub(rows, rows.type(CHAINS - 1))
+        i, sums = v.loop(zero, whole, CHAINS, [v.constant(0.0)] * (2 * CHAINS), several(CHAINS))
+        _, rest = v.loop(i, rows, 1, sums[:2], several(1))
+        total = rest[0]
+        for other in (rest[1], *sums[2:]):
+            total = builder.fadd(total, other)
+        bits = ir.IntType(v.lanes)
+        odd = builder.bitcast(builder.fcmp_unordered("uno", total, total), bits)
+        return builder.icmp_unsigned("==", odd, bits(0))
+
+    return types.boolean(x, types.intp, types.intp), emit
+
+
+def _put_scaled(
+    typingctx: Any, x: Any, start: Any, rows: Any, factor: Any, y: Any, y_start: Any, y_row: Any
+) -> Any:
+    """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, rows, factor_array, y_array, y_start, y_row = args
+        v = _Vectors(context, builder, x.dtype)
+        zero = rows.type(0)
+        x_data = v.data(signature.args[0], x_array, start)
+        factor_data = v.data(signature.args[3], factor_array, zero)
+        y_data = v.data(signature.args[4], y_array, y_start)
+
+        def body(i: Any, nothing: list[Any]) -> list[Any]:
+            by = v.splat(builder.load(builder.gep(factor_data, [i])))
+            values = v.pair(x_data, builder.mul(i, rows.type(2 * v.lanes)))
+            scaled = [builder.fmul(value, by) for value in values]
+            v.put_pair(scaled, y_data, builder.mul(i, y_row))
+            return nothing
+
+        v.loop(zero, rows, 1, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, factor, y, n, n), emit
+
+
+def _turned(v: _Vectors, base: Any, row: Any) -> list[Any]:
+    """The columns of a square at `base`, a vector each, whose rows are `row` elements apart."""
+    builder, half = v.builder, v.lanes // 2
+    kind, place = ir.VectorType(v.element, half), base
+    parts = []
+    for _ in range(v.lanes):
+        ends = [builder.gep(place, [row.type(k)]) for k in (0, half)]
+        parts.append([builder.load(builder.bitcast(end, kind.as_pointer())) for end in ends])
+        for part in parts[-1]:
+            part.align = v.size
+        place = builder.gep(place, [row])
+
+    def chosen(a: Any, b: Any, lanes: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return builder.shuffle_vector(a, b, mask)
+
+    # the quarters change places as they are read, smaller squares beside the diagonal in vectors
+    everything = list(range(v.lanes))
+    lines = [
+        chosen(parts[k][side], parts[k + half][side], everything)
+        for side in (0, 1)
+        for k in range(half)
+    ]
+    step = half // 2
+    while step:
+        low = [k if not k & step else v.lanes + k - step for k in everything]
+        high = [k + step if not k & step else v.lanes + k for k in everything]
+        for k in everything:
+            if not k & step:
+                a, b = lines[k], lines[k + step]
+                lines[k], lines[k + step] = chosen(a, b, low), chosen(a, b, high)
+        step //= 2
+    return lines
+
+
+def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, y: Any) -> Any:
+    """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns.
+
+    Its columns are a multiple of a vector's numbers.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x_array, start, row, columns, y_array = args
+        v = _Vectors(context, builder, x.dtype)
+        w = 2 * v.lanes
+        zero = row.type(0)
+        x_data = v.data(signature.args[0], x_array, start)
+        y_data = v.data(signature.args[4], y_array, zero)
+        below = builder.gep(x_data, [builder.mul(row, row.type(v.lanes))])
+
+        def body(k: Any, nothing: list[Any]) -> list[Any]:
+            into = builder.gep(y_data, [builder.mul(k, row.type(w))])
+            for half, base in enumerate((x_data, below)):
+                for number, line in enumerate(_turned(v, builder.gep(base, [k]), row)):
+                    v.put(line, into, row.type(number * w + half * v.lanes))
+            return nothing
+
+        v.loop(zero, columns, v.lanes, [], body)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, y), emit
+
+
+def _rows_times(
+    v: _Vectors,
+    rows: int,
+    x_data: Any,
+    strides: tuple[Any, Any],
+    M_data: Any,
+    M_row: Any,
+    depth: Any,
+) -> list[Any]:
+    """The product of so many rows of x and a panel of M: two vectors for each row."""
+    builder, (x_row, x_column) = v.builder, strides
+    offsets = [builder.mul(x_row, x_row.type(row)) for row in range(rows)]
+
+    def body(i: Any, sums: list[Any]) -> list[Any]:
+        right = v.pair(M_data, builder.mul(i, M_row))
+        column = builder.mul(i, x_column)
+        new = []
+        for row, offset in enumerate(offsets):
+            left = v.splat(builder.load(builder.gep(x_data, [builder.add(offset, column)])))
+            for half in (0, 1):
+                new.append(v.fma(left, right[half], sums[2 * row + half]))
+        return new
+
+    return v.loop(x_row.type(0), depth, 1, [v.constant(0.0)] * (2 * rows), body)[1]
+
+
+def _put_product(rows: int) -> Any:
+    """y = x M, of so many rows of x and a panel of M."""
+
+    def tile(
+        typingctx: Any,
+        x: Any,
+        x_row: Any,
+        x_start: Any,
+        M: Any,
+        depth: Any,
+        y: Any,
+        y_row: Any,
+        y_start: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, x_row, x_start, M_array, depth, y_array, y_row, y_start = args
+            v = _Vectors(context, builder, x.dtype)
+            w = depth.type(2 * v.lanes)
+            x_data = v.data(signature.args[0], x_array, x_start)
+            M_data = v.data(signature.args[3], M_array, depth.type(0))
+            y_data = v.data(signature.args[5], y_array, y_start)
+            strides = x_row, depth.type(1)
+            sums = _rows_times(v, rows, x_data, strides, M_data, w, depth)
+            for row in range(rows):
+                here = sums[2 * row : 2 * row + 2]
+                v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(x, n, n, M, n, y, n, n), emit
+
+    def interpreted(
+        x: Array,
+        x_row: int,
+        x_start: int,
+        M: Array,
+        depth: int,
+        y: Array,
+        y_row: int,
+        y_start: int,
+    ) -> None:
+        w = width(x.dtype)
+        left = _view(x, x_start, (rows, depth), (x_row, 1))
+        _view(y, y_start, (rows, w), (y_row, 1))[...] = left @ _view(M, 0, (depth, w), (w, 1))
+
+    return interpreted if config.DISABLE_JIT else intrinsic(tile)
+
+
+def _add_product(rows: int) -> Any:
+    """total = total factor + xᵀ M, of so many columns of the panel x and a panel of M.
+
+    Where there was nothing `before`, total is taken to be 0; where this is the `last`, the result
+    times `inverse` is put in y instead. factor and inverse have one number for each column.
+    """
+
+    def tile(
+        typingctx: Any,
+        x: Any,
+        column: Any,
+        M: Any,
+        M_row: Any,
+        M_start: Any,
+        depth: Any,
+        total: Any,
+        total_start: Any,
+        before: Any,
+        factor: Any,
+        last: Any,
+        inverse: Any,
+        y: Any,
+        y_row: Any,
+        y_start: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, column, M_array, M_row, M_start, depth, total_array, total_start, *rest = args
+            before, factor_array, last, inverse_array, y_array, y_row, y_start = rest
+            v = _Vectors(context, builder, x.dtype)
+            w = depth.type(2 * v.lanes)
+            x_data = v.data(signature.args[0], x_array, column)
+            M_data = v.data(signature.args[2], M_array, M_start)
+            total_data = v.data(signature.args[6], total_array, total_start)
+            factor_data = v.data(signature.args[9], factor_array, column)
+            inverse_data = v.data(signature.args[11], inverse_array, column)
+            y_data = v.data(signature.args[12], y_array, y_start)
+            strides = depth.type(1), w
+            sums = _rows_times(v, rows, x_data, strides, M_data, M_row, depth)
+
+            def by_row(data: Any, row: int) -> Any:
+                return v.splat(builder.load(builder.gep(data, [depth.type(row)])))
+
+            begun = builder.block
+            with builder.if_then(before):
+                scaled = []
+                for row in range(rows):
+                    factor = by_row(factor_data, row)
+                    there = v.pair(total_data, depth.type(row * w.constant))
+                    here = sums[2 * row : 2 * row + 2]
+                    scaled += [v.fma(a, factor, b) for a, b in zip(there, here, strict=True)]
+                added = builder.block
+            merged = []
+            for value, other in zip(sums, scaled, strict=True):
+                phi = builder.phi(v.kind)
+                phi.add_incoming(value, begun)
+                phi.add_incoming(other, added)
+                merged.append(phi)
+            with builder.if_else(last) as (at_last, otherwise):
+                with at_last:
+                    for row in range(rows):
+                        by = by_row(inverse_data, row)
+                        here = [builder.fmul(a, by) for a in merged[2 * row : 2 * row + 2]]
+                        v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
+                with otherwise:
+                    for row in range(rows):
+                        here = merged[2 * row : 2 * row + 2]
+                        v.put_pair(here, total_data, depth.type(row * w.constant))
+            return context.get_dummy_value()
+
+        n, flag = types.intp, types.boolean
+        kinds = x, n, M, n, n, n, total, n, flag, factor, flag, inverse, y, n, n
+        return types.void(*kinds), emit
+
+    def interpreted(
+        x: Array,
+        column: int,
+        M: Array,
+        M_row: int,
+        M_start: int,
+        depth: int,
+        total: Array,
+        total_start: int,
+        before: bool,
+        factor: Array,
+        last: bool,
+        inverse: Array,
+        y: Array,
+        y_row: int,
+        y_start: int,
+    ) -> None:
+        w = width(x.dtype)
+        here = slice(column, column + rows)
+        there = _view(total, total_start, (rows, w), (w, 1))
+        left = _view(x, column, (rows, depth), (1, w))
+        result = left @ _view(M, M_start, (depth, w), (M_row, 1))
+        if before:
+            result += there * factor[here, np.newaxis]
+        if last:
+            _view(y, y_start, (rows, w), (y_row, 1))[...] = result * inverse[here, np.newaxis]
+        else:
+            there[...] = result
+
+    return interpreted if config.DISABLE_JIT else intrinsic(tile)
+
+
+def _view(x: Array, start: int, shape: tuple[int, int], strides: tuple[int, int]) -> Array:
+    """The elements from `start` on, of which only those of the shape are touched."""
+    first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
+    return np.lib.stride_tricks.as_strided(first, shape, [x.itemsize * step for step in strides])
+
+
+def _panel(x: Array, start: int, row: int, rows: int) -> Array:
+    """A panel of so many rows as a view."""
+    return _view(x, start, (rows, width(x.dtype)), (row, 1))
+
+
+put_product_8, put_product_4 = _put_product(8), _put_product(4)
+add_product_8, add_product_4 = _add_product(8), _add_product(4)
+
+if config.DISABLE_JIT:
+
+    def take_in(
+        x: Array,
+        start: int,
+        row: int,
+        rows: int,
+        scale: Any,
+        before: bool,
+        m: Array,
+        total: Array,
+        factor: Array,
+        column: int,
+    ) -> None:
+        """x becomes e^(scale (x - m)) for more rows of a panel, m the maxima, total the sums."""
+        panel, here = _panel(x, start, row, rows), slice(column, column + width(x.dtype))
+        old = m[here].copy() if before else np.full_like(m[here], -np.inf)
+        new = old.copy()
+        for values in panel:
+            np.copyto(new, values, where=values > new)
+        shift = np.where(new > -np.inf, new, 0)
+        panel[...] = np.exp(scale * (panel - shift))
+        m[here], factor[here] = new, np.exp(scale * (old - shift))
+        total[here] = panel.sum(axis=0) + (total[here] * factor[here] if before else 0)
+
+    def add_means(
+        p: Array,
+        d: Array,
+        start: int,
+        row: int,
+        rows: int,
+        factor: Array,
+        mean: Array,
+        column: int,
+    ) -> None:
+        """mean = mean factor + the sums of p d by the columns of a panel."""
+        here = slice(column, column + width(p.dtype))
+        sums = (_panel(p, start, row, rows) * _panel(d, start, row, rows)).sum(axis=0)
+        mean[here] = mean[here] * factor[here] + sums
+
+    def put_errors(
+        p: Array,
+        d: Array,
+        start: int,
+        row: int,
+        rows: int,
+        factor: Array,
+        mean: Array,
+        column: int,
+    ) -> None:
+        """p = p factor and then d = p (d - mean) in a panel."""
+        here = slice(column, column + width(p.dtype))
+        p_panel, d_panel = _panel(p, start, row, rows), _panel(d, start, row, rows)
+        p_panel *= factor[here]
+        d_panel[...] = p_panel * (d_panel - mean[here])
+
+    def all_finite(x: Array, start: int, rows: int) -> bool:
+        """Whether all numbers are, of so many rows of a panel, from `start` on."""
+        return bool(np.isfinite(_panel(x, start, width(x.dtype), rows)).all())
+
+    def put_transposed(x: Array, start: int, row: int, columns: int, y: Array) -> None:
+        """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns."""
+        w = width(x.dtype)
+        _view(y, 0, (columns, w), (w, 1))[...] = _view(x, start, (w, columns), (row, 1)).T
+
+    def put_scaled(
+        x: Array, start: int, rows: int, factor: Array, y: Array, y_start: int, y_row: int
+    ) -> None:
+        """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
+        values = _panel(x, start, width(x.dtype), rows)
+        _panel(y, y_start, y_row, rows)[...] = factor[:rows, np.newaxis] * values
+
+else:
+    all_finite = intrinsic(_all_finite)
+    put_transposed = intrinsic(_put_transposed)
+    put_scaled = intrinsic(_put_scaled)
+    take_in = intrinsic(_take_in)
+    add_means = intrinsic(_add_means)
+    put_errors = intrinsic(_put_errors)
