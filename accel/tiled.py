@@ -18,7 +18,7 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import helper, kernel
-from nnspec.accel.packed import ROWS, VECTOR, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.packed import ROWS, aligned, multiply, pack, pack_transposed, width
 from nnspec.accel.panels import (
     add_means,
     add_product_4,
@@ -32,6 +32,7 @@ from nnspec.accel.panels import (
     take_in,
 )
 from nnspec.accel.scalar import ONE, ZERO
+from nnspec.accel.vectors import VECTOR
 
 # the columns of a tile
 QUERIES = 64
