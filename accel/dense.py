@@ -13,6 +13,7 @@ from nnspec.accel.arrays import Array
 from nnspec.accel.jit import contracted, helper, kernel
 from nnspec.accel.packed import (
     ROWS,
+    add_to,
     aligned,
     multiply,
     pack_part,
@@ -29,6 +30,8 @@ MANY = 8
 # panels and rows of the matrix that are packed at once: they stay in the second-level cache, and
 # what is read of a row is not so narrow that reading goes from page to page
 AT_ONCE, DEEP = 16, 256
+# units of a product for each thread
+UNITS = 4
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
 
@@ -136,7 +139,7 @@ def _many_rows(
     x: Array,  # (B, K)
     M: Array,  # (N, K) where it is transposed, else (K, N)
     transposed: bool,
-    b: Array,  # (N,), or empty
+    b: Array,  # (N,)
     y: Array,  # (B, N)
     room: Array,  # (AT_ONCE, DEEP, WIDTH), or as much of it as is needed
     rest: Array,  # (B, WIDTH): the last panel where y ends within it
@@ -152,12 +155,10 @@ def _many_rows(
         end = min(begin + room.shape[0], panel_end)
         first, last = begin * w, min(end * w, N)
         whole = (last - first) // w
+        inside = first + whole * w  # what comes then is within a panel
         for i in range(row, row_end):
-            if b.size:
-                fill(y[i, first:last], b[first:last])
-            else:
-                y[i, first:last] = 0
-        if first + whole * w < last:
+            fill(y[i, inside if K else first : last], b[inside if K else first : last])
+        if inside < last:
             rest[row:row_end] = 0
         for deep in range(0, K, DEEP):
             deep_end = min(deep + DEEP, K)
@@ -168,12 +169,16 @@ def _many_rows(
             else:
                 pack_part(M, deep, first, last, packed)
             some = x[row:row_end, deep:deep_end]
-            multiply(some, packed, y[row:row_end, first:last], 0, whole)
-            if first + whole * w < last:
+            into = y[row:row_end, first:last]
+            if deep == 0:
+                add_to(b[first:last], 0, some, packed, into, 0, whole)
+            else:
+                multiply(some, packed, into, 0, whole)
+            if inside < last:
                 multiply(some, packed[whole:], rest[row:row_end], 0, 1)
         for i in range(row, row_end):
-            for j in range(first + whole * w, last):
-                y[i, j] += rest[i, j - first - whole * w]
+            for j in range(inside, last):
+                y[i, j] += rest[i, j - inside]
             activate_row(y[i, first:last], code)
 
 
@@ -195,24 +200,26 @@ def product(
             count, lambda i, n: _few_rows(x, M, b, y, code, *threads.share(N, i, n, 16))
         )
         return y
+    b = b if b.size else np.zeros(N, dtype)
     w = width(dtype)
     panels = -(-N // w)
-    at_once, deep = max(1, min(panels, AT_ONCE)), min(K, DEEP)
     by_panels = panels >= 4 * count or panels % count == 0
+    # some units a thread, so that they end together
+    units = 1 if count == 1 else min(UNITS * count, panels) if by_panels else count
+    at_once = max(1, min(-(-panels // units) if by_panels else panels, AT_ONCE))
     rest = np.empty((B if N % w else 0, w), dtype)
+    rooms: dict[int, Array] = {}
 
-    def part(index: int, count: int) -> None:
-        room = aligned((at_once, deep, w), dtype, zeros=False)
+    def work(index: int, unit: int) -> None:
+        if index not in rooms:
+            rooms[index] = aligned((at_once, min(K, DEEP), w), dtype, zeros=False)
         if by_panels:
-            rows, columns = (0, B), threads.share(panels, index, count)
+            rows, columns = (0, B), threads.share(panels, unit, units)
         else:
-            rows, columns = threads.share(B, index, count, ROWS), (0, panels)
-        _many_rows(x, M, transposed, b, y, room, rest, code, *rows, *columns)
+            rows, columns = threads.share(B, unit, units, ROWS), (0, panels)
+        _many_rows(x, M, transposed, b, y, rooms[index], rest, code, *rows, *columns)
 
-    if count == 1:
-        part(0, 1)
-    else:
-        threads.together(count, part)
+    threads.in_turn(count, units, work)
     return y
 
 

@@ -18,6 +18,7 @@ from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
+    biases_of,
     clear_beyond,
     for_errors,
     gates,
@@ -60,7 +61,7 @@ def _states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
     W_h: Array,  # (3, panels, H, WIDTH): what h meets
-    b: Array,  # (3, H)
+    b: Array,  # (3, columns)
     h_0: Array,  # (B, H)
     lengths: Array,  # (B,)
     a: Array,  # (steps, B, 3, columns): preactivations, then z, r and n
@@ -187,7 +188,7 @@ def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Arra
     H, K = W.shape
     weights = W_z, W_r, W
     W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
-    return W_x, W_h, np.stack(biases)
+    return W_x, W_h, biases_of(biases)
 
 
 def _run(
@@ -222,7 +223,7 @@ def _after_states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
     W_h: Array,  # (3, panels, H, WIDTH): what h meets of W_z, W_r and W
-    b: Array,  # (4, H): b, b_z, b_r, b_h
+    b: Array,  # (4, columns): b, b_z, b_r, b_h
     h_0: Array,  # (B, H)
     lengths: Array,  # (B,)
     a: Array,  # (steps, B, 4, columns): preactivations, then n, z, r and q = W_h h + b_h
@@ -320,7 +321,7 @@ def _pack_after(
     """W_x, W_h and b of `_after_states`."""
     H, K = W.shape
     W_x, W_h = gates((W, W_z, W_r), H, K - H), gates((W_z, W_r, W), 0, H)
-    return W_x, W_h, np.stack([b, b_z, b_r, b_h])
+    return W_x, W_h, biases_of((b, b_z, b_r, b_h))
 
 
 def _run_after(

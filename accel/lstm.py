@@ -18,6 +18,7 @@ from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
+    biases_of,
     clear_beyond,
     fill,
     for_errors,
@@ -80,7 +81,7 @@ def _states(
     X: Array,  # (T, B, I)
     W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
     W_h: Array,  # (4, panels, H, WIDTH): what h meets
-    b: Array,  # (4, H)
+    b: Array,  # (4, columns)
     p: Array,  # (3, H): of i, f and o
     h_0: Array,  # (B, H)
     lengths: Array,  # (B,)
@@ -276,7 +277,7 @@ def _pack(weights: list[Array], biases: list[Array], peepholes: list[Array]) -> 
     """W_x, W_h, b and p of `_states`."""
     H, K = weights[0].shape
     W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
-    return W_x, W_h, np.stack(biases), np.stack(peepholes)
+    return W_x, W_h, biases_of(biases), np.stack(peepholes)
 
 
 def _run_packed(

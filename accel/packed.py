@@ -39,7 +39,7 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     """Room that begins at a vector's boundary: a load across two cache lines costs two."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = (np.zeros if zeros else np.empty)(size + VECTOR, np.uint8)
-    start = -raw.ctypes.data % VECTOR
+    start = -raw.__array_interface__["data"][0] % VECTOR  # `raw.ctypes` takes 5 µs
     room: Array = raw[start : start + size].view(dtype).reshape(shape)
     return room
 
@@ -61,7 +61,10 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
         M_start: Any,  # … from this element on, …
         M_panel: Any,  # … and the element stride to the next panel
         depth: Any,
-        y: Any,
+        s: Any,  # what the product is added to
+        s_start: Any,
+        s_row: Any,
+        y: Any,  # where the sum goes
         y_start: Any,
         y_row: Any,
     ) -> Any:
@@ -71,8 +74,8 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
         integer = ir.IntType(64)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth, *of_y = args
-            y_array, y_start, y_row = of_y
+            x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth = args[:8]
+            s_array, s_start, s_row, y_array, y_start, y_row = args[8:]
             element = context.get_data_type(dtype)
             vector = ir.VectorType(element, lanes)
             name = f"llvm.fma.v{lanes}f{8 * size}"
@@ -93,11 +96,15 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
 
             x_data = pointer(signature.args[0], x_array, x_start)
             M_data = pointer(signature.args[4], M_array, M_start)
-            y_data = pointer(signature.args[8], y_array, y_start)
+            s_data = pointer(signature.args[8], s_array, s_start)
+            y_data = pointer(signature.args[11], y_array, y_start)
             vectors = 2 * panels
             offsets = [builder.mul(x_row, integer(row)) for row in range(rows)]
             places = [
-                at(y_data, builder.add(builder.mul(y_row, integer(row)), integer(v * lanes)))
+                [
+                    at(data, builder.add(builder.mul(stride, integer(row)), integer(v * lanes)))
+                    for data, stride in ((s_data, s_row), (y_data, y_row))
+                ]
                 for row in range(rows)
                 for v in range(vectors)
             ]
@@ -147,16 +154,16 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
             k, sums = loop(integer(0), whole, chains, sums)
             if chains > 1:
                 k, sums = loop(k, depth, 1, sums)
-            for j, place in enumerate(places):
+            for j, (start, place) in enumerate(places):
                 total = sums[j]
                 for chain in range(1, chains):
                     total = builder.fadd(total, sums[vectors * rows * chain + j])
-                # added last: what y holds may be larger than all of the terms
-                builder.store(builder.fadd(load(place), total), place).align = size
+                # added last: it may be larger than all of the terms
+                builder.store(builder.fadd(load(start), total), place).align = size
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, n, M, n, n, n, y, n, n), emit
+        return types.void(x, n, n, n, M, n, n, n, s, n, n, y, n, n), emit
 
     return intrinsic(tile)
 
@@ -206,6 +213,9 @@ def _interpreted(rows: int, panels: int) -> Any:
         M_start: int,
         M_panel: int,
         depth: int,
+        s: Array,
+        s_start: int,
+        s_row: int,
         y: Array,
         y_start: int,
         y_row: int,
@@ -214,7 +224,8 @@ def _interpreted(rows: int, panels: int) -> Any:
         left = _view(x, x_start, (rows, depth), [x_row, x_column])
         for panel in range(panels):
             right = _view(M, M_start + panel * M_panel, (depth, w), [w, 1])
-            _view(y, y_start + panel * w, (rows, w), [y_row, 1])[...] += left @ right
+            start = _view(s, s_start + panel * w, (rows, w), [s_row, 1])
+            _view(y, y_start + panel * w, (rows, w), [y_row, 1])[...] = start + left @ right
 
     return tile
 
@@ -365,6 +376,15 @@ def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     y has B rows of at least last WIDTH columns, contiguous; x may have any strides. All of y up to
     that column is written, the filled-up columns of the last panel too.
     """
+    add_to(y, y.strides[0] // y.itemsize, x, packed, y, first, last)
+
+
+@lean_helper
+def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, last: int) -> None:
+    """y = s + x M, as `multiply`; s_row is the element stride of s from row to row, 0 for one row.
+
+    K is at least 1.
+    """
     B, K = x.shape
     w = packed.shape[2]
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
@@ -372,39 +392,63 @@ def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     if B == 1 and (last - first) * K * PANEL <= NEAR:
         while first + ABREAST <= last:
             _tile_abreast(
-                x, x_row, x_column, 0, packed, first * K * w, K * w, K, y, first * w, y_row
-            )
+                x, x_row, x_column, 0, packed, first * K * w, K * w, K,
+                s, first * w, s_row, y, first * w, y_row,
+            )  # fmt: skip
             first += ABREAST
     depth_block = DEPTH_BLOCK if B > ROWS else max(K, 1)
     for deep in range(0, K if first < last else 0, depth_block):
         depth = min(depth_block, K - deep)
-        from_k = deep * x_column
-        for block in range(0, B, ROW_BLOCK):
-            end = min(B, block + ROW_BLOCK)
-            for p in range(first, last):
-                M_start = (p * K + deep) * w
-                i = block
-                if ROWS == 8:
-                    while i + 8 <= end:
-                        _tile_8(
-                            x, x_row, x_column, i * x_row + from_k,
-                            packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
-                        )  # fmt: skip
-                        i += 8
-                while i + 4 <= end:
-                    _tile_4(
-                        x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
+        if deep == 0:
+            _add_block(s, s_row, x, deep, depth, packed, y, first, last)
+        else:
+            _add_block(y, y_row, x, deep, depth, packed, y, first, last)
+
+
+@lean_helper
+def _add_block(
+    s: Array,
+    s_row: int,
+    x: Array,
+    deep: int,
+    depth: int,
+    packed: Array,
+    y: Array,
+    first: int,
+    last: int,
+) -> None:
+    """y = s + x M over `depth` of the columns of x from `deep` on."""
+    B, K = x.shape
+    w = packed.shape[2]
+    x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+    y_row = y.strides[0] // y.itemsize
+    from_k = deep * x_column
+    for block in range(0, B, ROW_BLOCK):
+        end = min(B, block + ROW_BLOCK)
+        for p in range(first, last):
+            M_start = (p * K + deep) * w
+            i = block
+            if ROWS == 8:
+                while i + 8 <= end:
+                    _tile_8(
+                        x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                        s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                     )  # fmt: skip
-                    i += 4
-                while i + 2 <= end:
-                    _tile_2(
-                        x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
-                    )  # fmt: skip
-                    i += 2
-                if i < end:
-                    _tile_1(
-                        x, x_row, x_column, i * x_row + from_k,
-                        packed, M_start, 0, depth, y, i * y_row + p * w, y_row,
-                    )  # fmt: skip
+                    i += 8
+            while i + 4 <= end:
+                _tile_4(
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+                )  # fmt: skip
+                i += 4
+            while i + 2 <= end:
+                _tile_2(
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+                )  # fmt: skip
+                i += 2
+            if i < end:
+                _tile_1(
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+                )  # fmt: skip

@@ -17,6 +17,7 @@ from nnspec.accel.arrays import Array, all_steps
 from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import (
     ROWS,
+    add_to,
     aligned,
     move_rows,
     multiply,
@@ -28,6 +29,9 @@ from nnspec.accel.packed import (
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
+# units of rows for each thread, the rows of one, and the weights that are near enough to read more
+# often
+UNITS, UNIT_ROWS, NEAR = 4, 2 * ROWS, 1 << 18
 # multiply-adds of a step that pay for threads which wait for each other in every step
 STEP = 250_000
 # rows that a weight's gradient sums over at once
@@ -74,6 +78,16 @@ def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -
         rows[:, W.shape[0] :] = 0
 
 
+def biases_of(biases: Sequence[Array]) -> Array:
+    """The gates' biases (H,), filled up to whole panels: (gates, columns)."""
+    H, dtype = len(biases[0]), biases[0].dtype
+    w = width(dtype)
+    b = aligned((len(biases), -(-H // w) * w), dtype)
+    for row, values in zip(b, biases, strict=True):
+        row[:H] = values
+    return b
+
+
 def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
     """The same columns for da W, da a row of `a`: (panels, gates columns, WIDTH)."""
     H, dtype = len(weights[0]), weights[0].dtype
@@ -116,12 +130,19 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
         work(0, B, 0, panels, threads.new_barrier(), 1)
         return
     barrier = threads.new_barrier()
+    if by_rows:
+        # units of a few tiles at the least: each reads the weights once more
+        units = min(UNITS * count, B // UNIT_ROWS)
+        units = units if units > count and per_row <= NEAR else count
+        threads.in_turn(
+            count,
+            units,
+            lambda _, unit: work(*threads.share(B, unit, units, ROWS), 0, panels, barrier, 1),
+        )
+        return
 
     def part(index: int, count: int) -> None:
-        if by_rows:
-            work(*threads.share(B, index, count, ROWS), 0, panels, barrier, 1)
-        else:
-            work(0, B, *threads.share(panels, index, count), barrier, count)
+        work(0, B, *threads.share(panels, index, count), barrier, count)
 
     threads.together(count, part)
 
@@ -166,7 +187,7 @@ def add_gates(
 def inputs_part(
     X: Array,  # (T, B, I)
     W_x: Array,  # (gates panels, I, WIDTH)
-    b: Array,  # (gates, H)
+    b: Array,  # (gates, columns)
     a: Array,  # (steps, B, gates columns), the steps begin … end-1 from `place` on
     begin: int,
     end: int,
@@ -178,23 +199,26 @@ def inputs_part(
 ) -> None:
     """a = b + X W_xᵀ for some steps, of one thread's part; the last gates may lack W_x."""
     B, I = X.shape[1:]
-    G, H = b.shape
     w = W_x.shape[2]
-    panels = a.shape[2] // (G * w)
-    first, last = panel * w, min(panel_end * w, H)
+    columns = a.shape[2] // b.shape[0]
+    panels, flat = columns // w, b.reshape(b.size)
+    some = W_x.shape[0] // panels if I else 0  # gates that have a product
     for t in range(place, place + end - begin):
         for i in range(row, row_end):
-            for g in range(G):
-                left = g * panels * w
-                fill(a[t, i, left + first : left + last], b[g, first:last])
+            for g in range(some, b.shape[0]):
+                first, last = g * columns + panel * w, g * columns + panel_end * w
+                fill(a[t, i, first:last], flat[first:last])
+    if not I:
+        return
     if row == 0 and row_end == B:  # one product of many rows
         x = X[begin:end].reshape((end - begin) * B, I)
         many = a[place : place + end - begin].reshape((end - begin) * B, a.shape[2])
-        add_gates(x, W_x, many, panels, panel, panel_end, False)
+        for g in range(W_x.shape[0] // panels):
+            add_to(flat, 0, x, W_x, many, g * panels + panel, g * panels + panel_end)
         return
     for p in range(W_x.shape[0]):  # a panel stays in the cache while the steps go by
         for t in range(end - begin):
-            multiply(X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p + 1)
+            add_to(flat, 0, X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p + 1)
 
 
 def whole(lengths: Array, T: int) -> bool:

@@ -16,6 +16,7 @@ from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
     before,
     bias_gradients,
+    biases_of,
     for_errors,
     gates,
     input_gradients,
@@ -60,7 +61,7 @@ def _states(
     X: Array,  # (T, B, I)
     U: Array,  # (1, panels, I, WIDTH)
     W: Array,  # (1, panels, H, WIDTH)
-    b: Array,  # (1, H)
+    b: Array,  # (1, columns)
     S_0: Array,  # (B, H)
     lengths: Array,  # (B,)
     a: Array,  # (steps, B, 1, columns): preactivations
@@ -129,7 +130,7 @@ def _states_vjp(
 
 def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
     """U, W and b of `_states`."""
-    return gates((U,), 0, U.shape[1]), gates((W,), 0, len(W)), b[np.newaxis]
+    return gates((U,), 0, U.shape[1]), gates((W,), 0, len(W)), biases_of((b,))
 
 
 def _run_packed(

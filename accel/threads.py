@@ -9,6 +9,7 @@ millisecond; then they sleep. To wake one takes longer than a small call.
 
 import atexit
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -104,6 +105,20 @@ def together(count: int, work: Callable[[int, int], Any]) -> None:
                 _team.run(count, work)
                 return
     work(0, 1)
+
+
+def in_turn(count: int, units: int, work: Callable[[int, int], Any]) -> None:
+    """work(index, unit) for each of 0 … units-1, by whichever of the threads is free.
+
+    Processors that others use as well are seldom equally fast: of two halves one comes late.
+    """
+    tickets = itertools.count()
+
+    def part(index: int, _: int) -> None:
+        while (unit := next(tickets)) < units:
+            work(index, unit)
+
+    together(count, part)
 
 
 def share(total: int, index: int, count: int, multiple: int = 1) -> tuple[int, int]:
