@@ -119,17 +119,15 @@ def _add_row(total: Array, x: Array) -> None:
 def _few_rows(
     x: Array,  # (B, K)
     M: Array,  # (N, K)
-    b: Array,  # (N,), or empty
+    b: Array,  # (N,)
     y: Array,  # (B, N)
     code: int,
     first: int,
     last: int,
 ) -> None:
-    zero = x.dtype.type(ZERO)
     for n in range(first, last):
-        start = b[n] if b.size else zero
         for i in range(x.shape[0]):
-            y[i, n] = start + dot(x[i], M[n])
+            y[i, n] = b[n] + dot(x[i], M[n])
     for i in range(x.shape[0]):
         activate_row(y[i, first:last], code)
 
@@ -190,17 +188,16 @@ def product(
     (B, K), dtype = x.shape, x.dtype
     N = M.shape[0 if transposed else 1]
     y = aligned((B, N), dtype, zeros=False)
-    b = np.empty(0, dtype) if b is None else b
+    start = np.zeros(N, dtype) if b is None else b
     count = threads.useful(float(B) * K * N)
     if B < MANY and transposed:
         if count == 1:
-            _few_rows(x, M, b, y, code, 0, N)
+            _few_rows(x, M, start, y, code, 0, N)
             return y
         threads.together(
-            count, lambda i, n: _few_rows(x, M, b, y, code, *threads.share(N, i, n, 16))
+            count, lambda i, n: _few_rows(x, M, start, y, code, *threads.share(N, i, n, 16))
         )
         return y
-    b = b if b.size else np.zeros(N, dtype)
     w = width(dtype)
     panels = -(-N // w)
     by_panels = panels >= 4 * count or panels % count == 0
@@ -217,7 +214,7 @@ def product(
             rows, columns = (0, B), threads.share(panels, unit, units)
         else:
             rows, columns = threads.share(B, unit, units, ROWS), (0, panels)
-        _many_rows(x, M, transposed, b, y, rooms[index], rest, code, *rows, *columns)
+        _many_rows(x, M, transposed, start, y, rooms[index], rest, code, *rows, *columns)
 
     threads.in_turn(count, units, work)
     return y

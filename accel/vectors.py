@@ -35,7 +35,7 @@ else:
 INT_32 = ir.IntType(32)
 
 
-class Vector(types.Type):
+class Vector(types.Type):  # type: ignore[misc]
     """As many numbers of a dtype as a register holds."""
 
     def __init__(self, dtype: Any) -> None:
@@ -44,7 +44,7 @@ class Vector(types.Type):
         super().__init__(name=f"Vector({dtype}, {self.lanes})")
 
 
-class Mask(types.Type):
+class Mask(types.Type):  # type: ignore[misc]
     """What a comparison of vectors gives: a bit for each lane."""
 
     def __init__(self, lanes: int) -> None:
@@ -174,8 +174,12 @@ def _signed(typingctx: Any, x: Any, sign: Any) -> Any:
     return x(x, x), emit
 
 
+def _of_lanes(lanes: int) -> Vector:
+    return Vector(types.float32 if VECTOR // lanes == 4 else types.float64)
+
+
 def _select(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:
-    kind = Vector(scalar_of(one)) if isinstance(condition, Mask) else one
+    kind = _of_lanes(condition.lanes) if isinstance(condition, Mask) else one
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = [
