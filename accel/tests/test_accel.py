@@ -4,6 +4,7 @@ That the results are right is for the suite to say (`test_the_suite_passes`); he
 come in other layouts, with wrong shapes, with NaN in the padding, and through Numba's other modes.
 """
 
+import gc
 import importlib
 import itertools
 import os
@@ -81,6 +82,17 @@ def test_any_layout_and_no_input_changed(vector: Vector) -> None:
             assert not value.size or not any(np.shares_memory(value, x) for x in form.values())
         for name, x in form.items():
             np.testing.assert_array_equal(x, before[name])
+
+
+@each
+def test_no_input_is_kept(vector: Vector) -> None:
+    inputs = {name: x.copy() for name, x in vector.inputs.items()}
+    call(vector, inputs)
+    gc.collect()
+    before = {name: sys.getrefcount(x) for name, x in inputs.items()}
+    call(vector, inputs)
+    gc.collect()
+    assert {name: sys.getrefcount(x) for name, x in inputs.items()} == before
 
 
 @each

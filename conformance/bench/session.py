@@ -22,6 +22,7 @@ from nnspec.conformance.bench.turns import (
     Process,
     processors,
 )
+from nnspec.reference.array import Array
 
 BENCHMARKS = Path(__file__).with_name("benchmarks.py")
 
@@ -40,6 +41,7 @@ class Session:
         self._points, self._threads = points, threads
         self._names, self.effort, self._tell = names, effort, tell
         self._contest: Contest | None = None
+        self._truths: dict[Point, dict[str, Array]] = {}
         self.measured: list[Measured] = []
         self.rooflines: dict[int, Roofline] = {}
         self.peaks: dict[Point, dict[str, int | str]] = {}
@@ -114,7 +116,7 @@ class Session:
     def _begin(self, threads: int) -> None:
         self._finish()
         self._tell(f"starting {', '.join(self._names)} with {threads} threads")
-        self._contest = Contest(self._names, threads, self.effort)
+        self._contest = Contest(self._names, threads, self.effort, self._truths)
         self.versions |= self._contest.versions
         self.absent |= self._contest.absent
         self.rooflines[threads] = self._contest.roofline()

@@ -29,6 +29,8 @@ from nnspec.reference.array import Array
 
 # what a process may take to answer
 TIMEOUT = 600.0
+# seconds after which a call of this package's own is not repeated but for its rounds
+LONG = 1.0
 # the largest error of a contender, as a share of the largest number of the output
 AGREEMENT = 1e-4
 
@@ -195,14 +197,18 @@ class _Stage:
         self._ready = None
         found: list[tuple[float, str]] = []
         makers = {}
-        refused = None
+        refused = result = None
         for word, make in self._module.ways(self._name, point, point.inputs()):
             makers[word] = make
             self._ready = None  # one at a time: idle threads of the last would take part
             try:
                 self._ready = make()
-                self._ready.call()
-                found.append((_seconds(self._ready, batch), word))
+                begin = time.perf_counter()
+                result = self._ready.call()
+                taken = time.perf_counter() - begin
+                # who takes so long does not owe it to compilation
+                long = taken > LONG and self._name in contenders.OWN
+                found.append((taken if long else _seconds(self._ready, batch), word))
             except Exception as error:
                 refused = error
         if not found:
@@ -211,10 +217,11 @@ class _Stage:
             return None
         seconds, word = min(found)
         if word != list(makers)[-1]:
-            self._ready = None
+            self._ready = result = None
             self._ready = makers[word]()
+            result = self._ready.call()
         assert self._ready is not None
-        outputs = self._ready.outputs(self._ready.call())
+        outputs = self._ready.outputs(result)
         return word, {n: np.ascontiguousarray(a) for n, a in outputs.items()}, seconds
 
     def turn(self, iterations: int) -> float:
@@ -305,11 +312,18 @@ class Measured:
 class Contest:
     """The processes of all contenders with so many threads each."""
 
-    def __init__(self, names: Sequence[str], threads: int, effort: Effort) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        threads: int,
+        effort: Effort,
+        truths: dict[Point, dict[str, Array]] | None = None,  # of points that were measured before
+    ) -> None:
         self.threads, self._effort = threads, effort
         self.absent: dict[str, str] = {}
         self._processes: dict[str, Process] = {}
         self._names = names
+        self._truths = {} if truths is None else truths
         try:
             for name in names:
                 self._start(name)
@@ -342,7 +356,9 @@ class Contest:
         for name in self._names:  # who broke down at the last point is back for this one
             if name not in self.absent and not self._processes[name].alive:
                 self._start(name)
-        wanted = self._processes["reference"].ask("truth", point)
+        if point not in self._truths:
+            self._truths[point] = self._processes["reference"].ask("truth", point)
+        wanted = self._truths[point]
         turn: dict[str, float] = {}
         for name, process in self._processes.items():
             try:
