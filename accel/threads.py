@@ -28,7 +28,7 @@ from nnspec.accel.jit import config, kernel, lean_helper
 # is done by one
 WORTHWHILE = 75e-6
 # multiply-adds a second that one thread is taken to do, to tell what is worthwhile
-SPEED = 50e9
+SPEED = 80e9
 
 # how often a thread looks before it gives its processor to others, how often until it sleeps, and
 # how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
