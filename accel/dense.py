@@ -15,6 +15,7 @@ from nnspec.accel.packed import (
     ROWS,
     add_to,
     aligned,
+    fill,
     multiply,
     pack_part,
     pack_transposed,
@@ -66,13 +67,6 @@ def add_outer(M: Array, y: Array, x: Array) -> None:
     """M += y xᵀ, with M (N, K), y (N,), x (K,)."""
     for n in range(M.shape[0]):
         add_scaled(M[n], y[n], x)
-
-
-@helper
-def fill(y: Array, x: Array) -> None:
-    """y = x."""
-    for k in range(y.size):
-        y[k] = x[k]
 
 
 @helper

@@ -13,14 +13,13 @@ from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whol
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel, lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply_by_turns
+from nnspec.accel.packed import aligned, fill, multiply_by_turns
 from nnspec.accel.recurrent import (
     add_gates,
     before,
     bias_gradients,
     biases_of,
     clear_beyond,
-    fill,
     for_errors,
     gates,
     input_gradients,

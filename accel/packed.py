@@ -352,6 +352,13 @@ def pack_transposed(M: Array, packed: Array) -> None:
 
 
 @lean_helper
+def fill(y: Array, x: Array) -> None:
+    """y = x."""
+    for k in range(y.size):
+        y[k] = x[k]
+
+
+@lean_helper
 def multiply_by_turns(
     x: Array, packed: Array, y: Array, first: int, last: int, backwards: bool
 ) -> None:

@@ -19,6 +19,7 @@ from nnspec.accel.packed import (
     ROWS,
     add_to,
     aligned,
+    fill,
     move_rows,
     multiply,
     multiply_by_turns,
@@ -145,13 +146,6 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
         work(0, B, *threads.share(panels, index, count), barrier, count)
 
     threads.together(count, part)
-
-
-@lean_helper
-def fill(row: Array, values: Array) -> None:
-    """row = values."""
-    for k in range(row.size):
-        row[k] = values[k]
 
 
 @lean_helper
