@@ -27,7 +27,9 @@ ROWS = 8 if _many else 4
 PANEL = 2 * VECTOR
 # rows of x that stay in the second-level cache while the panels go by, and rows of a panel that
 # stay in the first-level cache while the rows of x go by
-ROW_BLOCK, DEPTH_BLOCK = 64, 256
+ROW_BLOCK, DEPTH_BLOCK = 96, 128
+# rows of a panel in one round of a tile's loop
+STEPS = 4
 
 
 def width(dtype: Any) -> int:
@@ -44,12 +46,35 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     return room
 
 
+def _apart(builder: Any, value: Any) -> Any:
+    """The address or index, as one that LLVM knows nothing of.
+
+    Else it computes each row's from the one before in every step: a fourth more instructions, and
+    a processor that two programs share is as slow as these are many.
+    """
+    kind = ir.FunctionType(value.type, [value.type])
+    return builder.call(ir.InlineAsm(kind, "", "=r,0"), [value])
+
+
+def _ahead(builder: Any, address: Any, level: int) -> None:
+    """Begin to bring what is there into the cache of this level: 1 or 2."""
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    for_reading, for_data, near = flag(0), flag(1), flag(4 - level)
+    builder.call(prefetch, [builder.bitcast(address, byte), for_reading, near, for_data])
+
+
 def _tile(rows: int, chains: int, panels: int) -> Any:
     """The product of `rows` rows and `panels` panels side by side, as an intrinsic.
 
     `chains` sums over every so many-th row of M run side by side, so that few rows keep the
     multiply-add units as busy as many; so do more panels, which share the elements of x as well.
     """
+    # a short loop of few rows is over before the instructions of its end have paid
+    many = rows >= 4
+    steps = max(chains, STEPS) if many else chains
+    apart = _apart if many else lambda builder, value: value
 
     def tile(
         typingctx: Any,
@@ -61,6 +86,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
         M_start: Any,  # … from this element on, …
         M_panel: Any,  # … and the element stride to the next panel
         depth: Any,
+        M_next: Any,  # elements from M_start to those of M that a later tile will want
         s: Any,  # what the product is added to
         s_start: Any,
         s_row: Any,
@@ -74,8 +100,8 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
         integer = ir.IntType(64)
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth = args[:8]
-            s_array, s_start, s_row, y_array, y_start, y_row = args[8:]
+            x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth, M_next = args[:9]
+            s_array, s_start, s_row, y_array, y_start, y_row = args[9:]
             element = context.get_data_type(dtype)
             vector = ir.VectorType(element, lanes)
             name = f"llvm.fma.v{lanes}f{8 * size}"
@@ -96,10 +122,13 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
 
             x_data = pointer(signature.args[0], x_array, x_start)
             M_data = pointer(signature.args[4], M_array, M_start)
-            s_data = pointer(signature.args[8], s_array, s_start)
-            y_data = pointer(signature.args[11], y_array, y_start)
+            s_data = pointer(signature.args[9], s_array, s_start)
+            y_data = pointer(signature.args[12], y_array, y_start)
             vectors = 2 * panels
-            offsets = [builder.mul(x_row, integer(row)) for row in range(rows)]
+            lines = [
+                apart(builder, builder.gep(x_data, [builder.mul(x_row, integer(row))]))
+                for row in range(rows)
+            ]
             places = [
                 [
                     at(data, builder.add(builder.mul(stride, integer(row)), integer(v * lanes)))
@@ -108,11 +137,14 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                 for row in range(rows)
                 for v in range(vectors)
             ]
+            if many:
+                for _, place in places:
+                    _ahead(builder, place, 1)
             sums = [zero] * (vectors * rows * chains)
             panel_starts = [builder.mul(M_panel, integer(panel)) for panel in range(panels)]
 
             def loop(start: Any, stop: Any, stride: int, sums: list[Any]) -> tuple[Any, list[Any]]:
-                before = builder.block
+                before, begin = builder.block, builder.mul(start, x_column)
                 head = builder.append_basic_block("head")
                 body = builder.append_basic_block("body")
                 done = builder.append_basic_block("done")
@@ -120,6 +152,8 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                 builder.position_at_end(head)
                 k = builder.phi(integer)
                 k.add_incoming(start, before)
+                first_column = column = builder.phi(integer)
+                column.add_incoming(begin, before)
                 held = []
                 for value in sums:
                     phi = builder.phi(vector)
@@ -128,21 +162,26 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                 builder.cbranch(builder.icmp_signed("<", k, stop), body, done)
                 builder.position_at_end(body)
                 new = list(held)
-                for chain in range(stride):
-                    here = builder.add(k, integer(chain))
+                if many and panels == 2 and stride == STEPS:
+                    after = builder.add(M_next, builder.mul(k, integer(2 * lanes // STEPS)))
+                    for line in (0, lanes):
+                        far = builder.add(after, integer(line))
+                        _ahead(builder, builder.gep(M_data, [far]), 2)
+                for step in range(stride):
+                    here = builder.add(k, integer(step))
                     in_panel = builder.mul(here, integer(2 * lanes))
                     right = [
                         load(at(M_data, builder.add(builder.add(start, in_panel), integer(half))))
                         for start in panel_starts
                         for half in (0, lanes)
                     ]
-                    column = builder.mul(here, x_column)
-                    for row in range(rows):
-                        place = builder.gep(x_data, [builder.add(offsets[row], column)])
-                        left = spread(builder, builder.load(place), lanes)
+                    for row, line in enumerate(lines):
+                        left = spread(builder, builder.load(builder.gep(line, [column])), lanes)
                         for v in range(vectors):
-                            j = (chain * rows + row) * vectors + v
+                            j = (step % chains * rows + row) * vectors + v
                             new[j] = builder.call(fma, [left, right[v], new[j]])
+                    column = apart(builder, builder.add(column, x_column))
+                first_column.add_incoming(column, builder.block)
                 k.add_incoming(builder.add(k, integer(stride)), builder.block)
                 for phi, value in zip(held, new, strict=True):
                     phi.add_incoming(value, builder.block)
@@ -150,9 +189,9 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                 builder.position_at_end(done)
                 return k, held
 
-            whole = builder.mul(builder.sdiv(depth, integer(chains)), integer(chains))
-            k, sums = loop(integer(0), whole, chains, sums)
-            if chains > 1:
+            whole = builder.mul(builder.sdiv(depth, integer(steps)), integer(steps))
+            k, sums = loop(integer(0), whole, steps, sums)
+            if steps > 1:
                 k, sums = loop(k, depth, 1, sums)
             for j, (start, place) in enumerate(places):
                 total = sums[j]
@@ -163,7 +202,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, n, M, n, n, n, s, n, n, y, n, n), emit
+        return types.void(x, n, n, n, M, n, n, n, n, s, n, n, y, n, n), emit
 
     return intrinsic(tile)
 
@@ -213,6 +252,7 @@ def _interpreted(rows: int, panels: int) -> Any:
         M_start: int,
         M_panel: int,
         depth: int,
+        M_next: int,
         s: Array,
         s_start: int,
         s_row: int,
@@ -230,7 +270,7 @@ def _interpreted(rows: int, panels: int) -> Any:
     return tile
 
 
-_move_panel_row, move_rows = _mover(lambda size: PANEL // size), _mover(lambda size: ROWS)
+_move_panel_row = _mover(lambda size: PANEL // size)
 
 
 def _make(rows: int, chains: int, panels: int = 1) -> Any:
@@ -239,6 +279,10 @@ def _make(rows: int, chains: int, panels: int = 1) -> Any:
 
 _tile_8, _tile_4 = _make(8, 1), _make(4, 2 if ROWS == 8 else 1)
 _tile_2, _tile_1 = _make(2, 4 if ROWS == 8 else 2), _make(1, 4)
+# of many rows, two panels at once: each element of x is then loaded for twice as many products
+_pair_6, _pair_4 = _make(6, 1, 2), _make(4, 1, 2)
+# panels that a product which goes backwards takes forwards
+TURN = 8
 # panels that one row meets at once where all of them, of so many bytes, are near; from further
 # off a single stream comes faster
 ABREAST, NEAR = 4, 1 << 15
@@ -369,7 +413,7 @@ def multiply_by_turns(
     """
     if backwards:
         while first < last:
-            start = max(first, last - ABREAST)
+            start = max(first, last - TURN)
             multiply(x, packed, y, start, last)
             last = start
     else:
@@ -399,7 +443,7 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
     if B == 1 and (last - first) * K * PANEL <= NEAR:
         while first + ABREAST <= last:
             _tile_abreast(
-                x, x_row, x_column, 0, packed, first * K * w, K * w, K,
+                x, x_row, x_column, 0, packed, first * K * w, K * w, K, 0,
                 s, first * w, s_row, y, first * w, y_row,
             )  # fmt: skip
             first += ABREAST
@@ -432,30 +476,80 @@ def _add_block(
     from_k = deep * x_column
     for block in range(0, B, ROW_BLOCK):
         end = min(B, block + ROW_BLOCK)
-        for p in range(first, last):
+        done, done_panel = block, first
+        pairs = ROWS == 8 and last - first >= 2
+        if pairs and (end - block > 8 or end - block in (4, 6, 7)):
+            done_panel = last - (last - first) % 2
+            part = deep, depth, first, done_panel, block, end
+            done = _add_pairs(s, s_row, x, packed, y, *part)
+        for p in range(first if done < end else done_panel, last):
             M_start = (p * K + deep) * w
-            i = block
+            i = done if p < done_panel else block
             if ROWS == 8:
                 while i + 8 <= end:
                     _tile_8(
-                        x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                        x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
                         s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                     )  # fmt: skip
                     i += 8
             while i + 4 <= end:
                 _tile_4(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
                 i += 4
             while i + 2 <= end:
                 _tile_2(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
                 i += 2
             if i < end:
                 _tile_1(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth,
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
+
+
+@lean_helper
+def _add_pairs(
+    s: Array,
+    s_row: int,
+    x: Array,
+    packed: Array,
+    y: Array,
+    deep: int,
+    depth: int,
+    first: int,
+    last: int,
+    row: int,
+    row_end: int,
+) -> int:
+    """The same of an even number of panels, but for up to 3 rows; the first row that is left."""
+    K, w = packed.shape[1:]
+    x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+    y_row = y.strides[0] // y.itemsize
+    i, from_k = row, deep * x_column
+    for p in range(first, last, 2):
+        M_start = (p * K + deep) * w
+        i, tiles = row, 0
+        while i + 4 <= row_end:
+            # each of the first 8 tiles has a fourth of a panel brought for the pair that comes then
+            M_next = 0
+            if tiles < 8 and p + 2 < last:
+                M_next = ((2 + tiles // 4) * K + tiles % 4 * (depth // 4)) * w
+            tiles += 1
+            left = row_end - i
+            if left >= 10 or 6 <= left <= 7:  # of 8 and 9 rows, twice 4
+                _pair_6(
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, K * w, depth, M_next,
+                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+                )  # fmt: skip
+                i += 6
+            else:
+                _pair_4(
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, K * w, depth, M_next,
+                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+                )  # fmt: skip
+                i += 4
+    return i

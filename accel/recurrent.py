@@ -20,11 +20,11 @@ from nnspec.accel.packed import (
     add_to,
     aligned,
     fill,
-    move_rows,
     multiply,
     multiply_by_turns,
     pack,
     pack_transposed,
+    transpose,
     width,
 )
 
@@ -254,7 +254,7 @@ def _add_products(
     Y: Array,  # (N, K)
     total: Array,  # (targets, columns, at least column + K filled up to panels)
     right: Array,  # room for Y: (panels, SUM_BLOCK, WIDTH)
-    left: Array,  # room for da: (parts, SUM_BLOCK, ROWS)
+    left: Array,  # room for da: (UNIT_BLOCK, SUM_BLOCK)
     gate: int,
     gate_end: int,
     target: int,
@@ -273,14 +273,9 @@ def _add_products(
             y = total[target + g - gate]
             for u in range(unit, unit_end, UNIT_BLOCK):
                 end = min(unit_end, u + UNIT_BLOCK)
-                # a copy: a column of a wide matrix has all its lines in the same few cache sets
-                for n in range(depth):
-                    for part in range(0, end - u, ROWS):
-                        place = ((start + n) * da.shape[1] + g) * da.shape[2] + u + part
-                        move_rows(da, place, left, (part // ROWS * SUM_BLOCK + n) * ROWS)
-                for part in range(0, end - u, ROWS):
-                    rows = y[u + part : u + part + ROWS, column:end_column]
-                    multiply(left[part // ROWS, :depth].T, packed, rows, 0, count)
+                rows = left[: end - u, :depth]
+                transpose(da[start : start + depth, g, u:end], rows)
+                multiply(rows, packed, y[u:end, column:end_column], 0, count)
 
 
 # gates of `a`, the rows that their errors meet, and where the products go: first gate and column
@@ -307,7 +302,7 @@ def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Arra
 
     def part(index: int, count: int) -> None:
         units = threads.share(columns, index, count, ROWS)
-        left = aligned((UNIT_BLOCK // ROWS, SUM_BLOCK, ROWS), da.dtype, zeros=False)
+        left = aligned((UNIT_BLOCK, SUM_BLOCK), da.dtype, zeros=False)
         for (some, Y, target, column), room in zip(sums, rooms, strict=True):
             place = (target, column) if room is total else (0, 0)
             rows = Y.reshape(T * B, Y.shape[2])

@@ -15,12 +15,12 @@ import numba
 import numpy as np
 
 from nnspec.accel.jit import kernel
-from nnspec.accel.packed import ROWS, aligned, multiply, width
+from nnspec.accel.packed import aligned, multiply, width
 from nnspec.conformance.bench.grid import Point
 from nnspec.reference.array import Array
 
-# a tile's depth with which x, the panel and y fit the L1 cache
-DEPTH = 128
+# rows, depth and panels of a product that fits the L1 cache
+ROWS, DEPTH, PANELS = 12, 128, 2
 # working sets of one thread: in the L1, L2 and L3 cache, and far beyond
 SETS = (16 * 2**10, 256 * 2**10, 4 * 2**20, 256 * 2**20)
 # seconds of one measurement, of which the best counts
@@ -61,7 +61,7 @@ class Roofline(NamedTuple):
 @kernel
 def _multiply(x: Array, packed: Array, y: Array, times: int) -> None:
     for _ in range(times):
-        multiply(x, packed, y, 0, 1)
+        multiply(x, packed, y, 0, packed.shape[0])
 
 
 # sums in any order, so that vectors are added
@@ -118,7 +118,8 @@ def _rate(threads: int, make: Callable[[], Callable[[int], Any]], work: float) -
 
 def _product() -> Callable[[int], Any]:
     w = width(np.float32)
-    x, M, y = (aligned(s, np.float32) for s in ((ROWS, DEPTH), (1, DEPTH, w), (ROWS, w)))
+    shapes = (ROWS, DEPTH), (PANELS, DEPTH, w), (ROWS, PANELS * w)
+    x, M, y = (aligned(shape, np.float32) for shape in shapes)
     x[:], M[:] = 1e-3, 1e-3
     return lambda times: _multiply(x, M, y, times)
 
@@ -135,7 +136,7 @@ def _streamer(size: int) -> Callable[[int], Any]:
 
 def measure(threads: int) -> Roofline:
     """The limits of this process with so many threads."""
-    tile = 2.0 * ROWS * DEPTH * width(np.float32)
+    tile = 2.0 * ROWS * DEPTH * PANELS * width(np.float32)
     return Roofline(
         _rate(threads, _product, tile),
         tuple(
