@@ -1,7 +1,7 @@
 """Products of rows and matrices: what the kernels share, and a layer f(x Wᵀ + b) with its VJP.
 
-A product of many rows packs its matrix, some panels at a time, while these stay in the cache.
-Threads share the panels, each packing its own, or the rows where the panels are too few.
+A product of many rows packs its matrix first, as much of it at a time as a room holds. Threads
+share the panels to pack, then the rows, which all meet what every thread has packed.
 """
 
 from typing import Any
@@ -12,13 +12,14 @@ from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import contracted, helper, kernel
 from nnspec.accel.packed import (
-    ROWS,
+    KEPT,
     add_to,
     aligned,
     fill,
     multiply,
     pack_part,
     pack_transposed,
+    room_for,
     transpose,
     width,
 )
@@ -28,11 +29,10 @@ from nnspec.accel.vector_math import sigmoid, tanh
 
 # rows from which on it pays to pack the matrix
 MANY = 8
-# panels and rows of the matrix that are packed at once: they stay in the second-level cache, and
-# what is read of a row is not so narrow that reading goes from page to page
-AT_ONCE, DEEP = 16, 256
-# units of a product for each thread
-UNITS = 4
+# panels of the matrix that are packed at once, over as much of its depth as a room holds
+AT_ONCE = 64
+# units of a product for each thread, and the rows of one: each reads the packed matrix once more
+UNITS, UNIT_ROWS = 4, 64
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
 
@@ -127,13 +127,34 @@ def _few_rows(
 
 
 @kernel
-def _many_rows(
-    x: Array,  # (B, K)
+def _pack_panels(
     M: Array,  # (N, K) where it is transposed, else (K, N)
     transposed: bool,
+    left: int,  # the column of M that the packed ones begin with
+    deep: int,
+    deep_end: int,
+    packed: Array,  # (panels, deep_end - deep, WIDTH)
+    panel: int,
+    panel_end: int,
+) -> None:
+    w = packed.shape[2]
+    N = M.shape[0] if transposed else M.shape[1]
+    first, last = left + panel * w, min(left + panel_end * w, N)
+    if transposed:
+        pack_transposed(M[first:last, deep:deep_end], packed[panel:panel_end])
+    else:
+        pack_part(M, deep, first, last, packed[panel:panel_end])
+
+
+@kernel
+def _add_panels(
+    x: Array,  # (B, K)
+    packed: Array,  # (panels, deep_end - deep, WIDTH)
+    left: int,
+    deep: int,
+    deep_end: int,
     b: Array,  # (N,)
     y: Array,  # (B, N)
-    room: Array,  # (AT_ONCE, DEEP, WIDTH), or as much of it as is needed
     rest: Array,  # (B, WIDTH): the last panel where y ends within it
     code: int,
     row: int,
@@ -141,33 +162,24 @@ def _many_rows(
     panel: int,
     panel_end: int,
 ) -> None:
-    w = room.shape[2]
+    w = packed.shape[2]
     K, N = x.shape[1], y.shape[1]
-    for begin in range(panel, panel_end, room.shape[0]):
-        end = min(begin + room.shape[0], panel_end)
-        first, last = begin * w, min(end * w, N)
-        whole = (last - first) // w
-        inside = first + whole * w  # what comes then is within a panel
+    first, last = left + panel * w, min(left + panel_end * w, N)
+    whole = (last - first) // w
+    inside = first + whole * w  # what comes then is within a panel
+    some, part = x[row:row_end, deep:deep_end], packed[panel:panel_end]
+    if deep == 0:
         for i in range(row, row_end):
             fill(y[i, inside if K else first : last], b[inside if K else first : last])
-        if inside < last:
+        if K:
+            add_to(b[first:last], 0, some, part, y[row:row_end, first:last], 0, whole)
+    else:
+        multiply(some, part, y[row:row_end, first:last], 0, whole)
+    if inside < last:
+        if deep == 0:
             rest[row:row_end] = 0
-        for deep in range(0, K, DEEP):
-            deep_end = min(deep + DEEP, K)
-            packed = room.reshape(-1)[: (end - begin) * (deep_end - deep) * w]
-            packed = packed.reshape(end - begin, deep_end - deep, w)
-            if transposed:
-                pack_transposed(M[first:last, deep:deep_end], packed)
-            else:
-                pack_part(M, deep, first, last, packed)
-            some = x[row:row_end, deep:deep_end]
-            into = y[row:row_end, first:last]
-            if deep == 0:
-                add_to(b[first:last], 0, some, packed, into, 0, whole)
-            else:
-                multiply(some, packed, into, 0, whole)
-            if inside < last:
-                multiply(some, packed[whole:], rest[row:row_end], 0, 1)
+        multiply(some, part[whole:], rest[row:row_end], 0, 1)
+    if deep_end == K:
         for i in range(row, row_end):
             for j in range(inside, last):
                 y[i, j] += rest[i, j - inside]
@@ -194,24 +206,44 @@ def product(
         return y
     w = width(dtype)
     panels = -(-N // w)
-    by_panels = panels >= 4 * count or panels % count == 0
-    # some units a thread, so that they end together
-    units = 1 if count == 1 else min(UNITS * count, panels) if by_panels else count
-    at_once = max(1, min(-(-panels // units) if by_panels else panels, AT_ONCE))
     rest = np.empty((B if N % w else 0, w), dtype)
-    rooms: dict[int, Array] = {}
-
-    def work(index: int, unit: int) -> None:
-        if index not in rooms:
-            rooms[index] = aligned((at_once, min(K, DEEP), w), dtype, zeros=False)
-        if by_panels:
-            rows, columns = (0, B), threads.share(panels, unit, units)
-        else:
-            rows, columns = threads.share(B, unit, units, ROWS), (0, panels)
-        _many_rows(x, M, transposed, start, y, rooms[index], rest, code, *rows, *columns)
-
-    threads.in_turn(count, units, work)
+    for left in range(0, panels, AT_ONCE):
+        here = min(panels - left, AT_ONCE)
+        depth = max(1, min(K, KEPT // (here * w * x.itemsize)))
+        for deep in range(0, max(K, 1), depth):
+            of_M = left * w, deep, min(deep + depth, K)
+            _add_slice(count, x, M, transposed, of_M, here, start, y, rest, code)
     return y
+
+
+def _add_slice(
+    count: int,  # threads
+    x: Array,
+    M: Array,
+    transposed: bool,
+    of_M: tuple[int, int, int],  # the first column of the slice, its first row and their end
+    panels: int,
+    b: Array,
+    y: Array,
+    rest: Array,
+    code: int,
+) -> None:
+    """Add to y what x meets in a slice of M."""
+    packed = room_for("product", (panels, of_M[2] - of_M[1], width(x.dtype)), x.dtype)
+    units = UNITS * count if count > 1 else 1
+    pack_units = min(units, panels)
+    row_units = max(1, min(len(x) // UNIT_ROWS, units))
+    column_units = min(-(-units // row_units), -(-panels // 2))
+
+    def pack(unit: int) -> None:
+        _pack_panels(M, transposed, *of_M, packed, *threads.share(panels, unit, pack_units))
+
+    def add(unit: int) -> None:
+        rows = threads.share(len(x), unit // column_units, row_units, 4)
+        columns = threads.share(panels, unit % column_units, column_units, 2)
+        _add_panels(x, packed, *of_M, b, y, rest, code, *rows, *columns)
+
+    threads.in_turn(count, (pack_units, pack), (row_units * column_units, add))
 
 
 def layer(x: Array, W: Array, b: Array, code: int) -> Array:

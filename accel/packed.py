@@ -7,6 +7,7 @@ and as many rows as leave registers for the operands.
 """
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,10 @@ PANEL = 2 * VECTOR
 ROW_BLOCK, DEPTH_BLOCK = 96, 128
 # rows of a panel in one round of a tile's loop
 STEPS = 4
+# bytes of the largest room that a thread keeps
+KEPT = 4 << 20
+
+_rooms = threading.local()
 
 
 def width(dtype: Any) -> int:
@@ -43,6 +48,20 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     raw = (np.zeros if zeros else np.empty)(size + VECTOR, np.uint8)
     start = -raw.__array_interface__["data"][0] % VECTOR  # `raw.ctypes` takes 5 µs
     room: Array = raw[start : start + size].view(dtype).reshape(shape)
+    return room
+
+
+def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Room of any contents; a small one its thread keeps until it next has that purpose.
+
+    To make it, page by page, takes longer than to use it.
+    """
+    kept: Array | None = getattr(_rooms, purpose, None)
+    if kept is not None and kept.shape == shape and kept.dtype == dtype:
+        return kept
+    room = aligned(shape, dtype, zeros=False)
+    if room.nbytes <= KEPT:
+        setattr(_rooms, purpose, room)
     return room
 
 
@@ -448,12 +467,14 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
             )  # fmt: skip
             first += ABREAST
     depth_block = DEPTH_BLOCK if B > ROWS else max(K, 1)
-    for deep in range(0, K if first < last else 0, depth_block):
-        depth = min(depth_block, K - deep)
-        if deep == 0:
-            _add_block(s, s_row, x, deep, depth, packed, y, first, last)
-        else:
-            _add_block(y, y_row, x, deep, depth, packed, y, first, last)
+    for row in range(0, B, ROW_BLOCK):
+        row_end = min(B, row + ROW_BLOCK)
+        for deep in range(0, K if first < last else 0, depth_block):
+            depth = min(depth_block, K - deep)
+            if deep == 0:
+                _add_block(s, s_row, x, deep, depth, packed, y, first, last, row, row_end)
+            else:
+                _add_block(y, y_row, x, deep, depth, packed, y, first, last, row, row_end)
 
 
 @lean_helper
@@ -467,48 +488,47 @@ def _add_block(
     y: Array,
     first: int,
     last: int,
+    row: int,
+    row_end: int,
 ) -> None:
-    """y = s + x M over `depth` of the columns of x from `deep` on."""
-    B, K = x.shape
-    w = packed.shape[2]
+    """y = s + x M of some rows, over `depth` of the columns of x from `deep` on."""
+    K, w = packed.shape[1:]
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize
     from_k = deep * x_column
-    for block in range(0, B, ROW_BLOCK):
-        end = min(B, block + ROW_BLOCK)
-        done, done_panel = block, first
-        pairs = ROWS == 8 and last - first >= 2
-        if pairs and (end - block > 8 or end - block in (4, 6, 7)):
-            done_panel = last - (last - first) % 2
-            part = deep, depth, first, done_panel, block, end
-            done = _add_pairs(s, s_row, x, packed, y, *part)
-        for p in range(first if done < end else done_panel, last):
-            M_start = (p * K + deep) * w
-            i = done if p < done_panel else block
-            if ROWS == 8:
-                while i + 8 <= end:
-                    _tile_8(
-                        x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
-                        s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
-                    )  # fmt: skip
-                    i += 8
-            while i + 4 <= end:
-                _tile_4(
+    done, done_panel = row, first
+    pairs = ROWS == 8 and last - first >= 2
+    if pairs and (row_end - row > 8 or row_end - row in (4, 6, 7)):
+        done_panel = last - (last - first) % 2
+        part = deep, depth, first, done_panel, row, row_end
+        done = _add_pairs(s, s_row, x, packed, y, *part)
+    for p in range(first if done < row_end else done_panel, last):
+        M_start = (p * K + deep) * w
+        i = done if p < done_panel else row
+        if ROWS == 8:
+            while i + 8 <= row_end:
+                _tile_8(
                     x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
-                i += 4
-            while i + 2 <= end:
-                _tile_2(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
-                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
-                )  # fmt: skip
-                i += 2
-            if i < end:
-                _tile_1(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
-                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
-                )  # fmt: skip
+                i += 8
+        while i + 4 <= row_end:
+            _tile_4(
+                x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
+                s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+            )  # fmt: skip
+            i += 4
+        while i + 2 <= row_end:
+            _tile_2(
+                x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
+                s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+            )  # fmt: skip
+            i += 2
+        if i < row_end:
+            _tile_1(
+                x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
+                s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+            )  # fmt: skip
 
 
 @lean_helper
@@ -533,11 +553,15 @@ def _add_pairs(
     for p in range(first, last, 2):
         M_start = (p * K + deep) * w
         i, tiles = row, 0
+        # the pair that comes then: each of the first 8 tiles has a fourth of a panel brought
+        if p + 2 < last:
+            next_pair = 2 * K
+        else:
+            next_pair = (first - p) * K + depth if deep + depth < K else 0
         while i + 4 <= row_end:
-            # each of the first 8 tiles has a fourth of a panel brought for the pair that comes then
             M_next = 0
-            if tiles < 8 and p + 2 < last:
-                M_next = ((2 + tiles // 4) * K + tiles % 4 * (depth // 4)) * w
+            if tiles < 8 and next_pair:
+                M_next = (next_pair + tiles // 4 * K + tiles % 4 * (depth // 4)) * w
             tiles += 1
             left = row_end - i
             if left >= 10 or 6 <= left <= 7:  # of 8 and 9 rows, twice 4

@@ -6,7 +6,6 @@ the rows of the batch, and meet nowhere; where the rows are too few they share t
 and meet within each step.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from nnspec.accel.packed import (
     multiply_by_turns,
     pack,
     pack_transposed,
+    room_for,
     transpose,
     width,
 )
@@ -42,8 +42,6 @@ UNIT_BLOCK = 64
 
 # row, row_end, panel, panel_end, barrier, threads at the barrier: one thread's part
 Part = tuple[int, int, int, int, Array, int]
-
-_last = threading.local()
 
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
@@ -106,19 +104,13 @@ def steps_at_once(step: int) -> int:
 
 
 def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
-    """Room for `a`: of all steps where the VJP wants them, else of those done at once.
-
-    The latter a thread keeps until its next call: to make it takes as long as some small steps.
-    """
+    """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
     _, panels, _, w = W_h.shape
     if keep:
         return aligned((T, B, G, panels * w), W_h.dtype, zeros=False)
     step = B * G * panels * w * W_h.itemsize
     shape = min(T, steps_at_once(step)), B, G, panels * w
-    room: Array | None = getattr(_last, "room", None)
-    if room is None or room.shape != shape or room.dtype != W_h.dtype:
-        room = _last.room = aligned(shape, W_h.dtype, zeros=False)
-    return room
+    return room_for("preactivations", shape, W_h.dtype)
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
@@ -135,11 +127,11 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
         # units of a few tiles at the least: each reads the weights once more
         units = min(UNITS * count, B // UNIT_ROWS)
         units = units if units > count and per_row <= NEAR else count
-        threads.in_turn(
-            count,
-            units,
-            lambda _, unit: work(*threads.share(B, unit, units, ROWS), 0, panels, barrier, 1),
-        )
+
+        def rows(unit: int) -> None:
+            work(*threads.share(B, unit, units, ROWS), 0, panels, barrier, 1)
+
+        threads.in_turn(count, (units, rows))
         return
 
     def part(index: int, count: int) -> None:

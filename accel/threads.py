@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -33,6 +32,8 @@ SPEED = 80e9
 # how often a thread looks before it gives its processor to others, how often until it sleeps, and
 # how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
 LOOKS, PATIENCE, PAUSE = 500, 2000, 20
+# a barrier that has counted so far is open
+OPEN = 1 << 40
 
 _busy = threading.Lock()
 _team: "_Team | None" = None
@@ -107,16 +108,32 @@ def together(count: int, work: Callable[[int, int], Any]) -> None:
     work(0, 1)
 
 
-def in_turn(count: int, units: int, work: Callable[[int, int], Any]) -> None:
-    """work(index, unit) for each of 0 … units-1, by whichever of the threads is free.
+Phase = tuple[int, Callable[[int], Any]]  # so many units, work(unit) for each
+
+
+def in_turn(count: int, *phases: Phase) -> None:
+    """work(unit) for each of 0 … units-1, by whichever of the threads is free; phase by phase.
 
     Processors that others use as well are seldom equally fast: of two halves one comes late.
     """
-    tickets = itertools.count()
+    if count == 1:
+        for units, work in phases:
+            for unit in range(units):
+                work(unit)
+        return
+    tickets = [itertools.count() for _ in phases]
+    barrier = new_barrier()
 
-    def part(index: int, _: int) -> None:
-        while (unit := next(tickets)) < units:
-            work(index, unit)
+    def part(_: int, parts: int) -> None:
+        try:
+            for number, (units, work) in enumerate(phases):
+                if number:
+                    _meet(barrier, parts)
+                while (unit := next(tickets[number])) < units:
+                    work(unit)
+        except BaseException:
+            _open(barrier)
+            raise
 
     together(count, part)
 
@@ -133,12 +150,12 @@ def new_barrier() -> Array:
     return np.zeros(8, np.int64)
 
 
-def _count_in(typingctx: Any, barrier: Any) -> Any:
+def _count_in(typingctx: Any, barrier: Any, number: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "acq_rel")
+        return builder.atomic_rmw("add", data, args[1], "acq_rel")
 
-    return types.int64(barrier), emit
+    return types.int64(barrier, types.int64), emit
 
 
 def _counted(typingctx: Any, barrier: Any) -> Any:
@@ -170,13 +187,25 @@ def _wait(counter: Array, wanted: int) -> None:
 def meet(barrier: Array, count: int) -> None:
     """Wait until all `count` threads have come here as often as this one."""
     if count > 1:
-        ticket = _arrive(barrier)
-        _wait(barrier, (ticket // count + 1) * count)
+        ticket = _arrive(barrier, 1)
+        if ticket < OPEN:
+            _wait(barrier, (ticket // count + 1) * count)
+
+
+@kernel
+def _meet(barrier: Array, count: int) -> None:
+    meet(barrier, count)
+
+
+@kernel
+def _open(barrier: Array) -> None:
+    """Let all pass from now on: somebody will not come."""
+    _arrive(barrier, OPEN)
 
 
 @kernel
 def _announce(tickets: Array) -> None:
-    _arrive(tickets)
+    _arrive(tickets, 1)
 
 
 @kernel
@@ -191,7 +220,7 @@ def _another(tickets: Array, done: Array, last: int, finished: bool) -> bool:
     That the last one is finished is said here, where the GIL is free for the caller to go on.
     """
     if finished:
-        _arrive(done)
+        _arrive(done, 1)
     for look in range(PATIENCE):
         if _arrived(tickets) > last:
             for _ in range(PAUSE):

@@ -9,7 +9,6 @@ finite in the other factor is left out of the product and added pair by pair.
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import helper, kernel
-from nnspec.accel.packed import ROWS, aligned, multiply, pack, pack_transposed, width
+from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, width
 from nnspec.accel.panels import (
     add_means,
     add_product_4,
@@ -40,10 +39,6 @@ QUERIES = 64
 SUM_BLOCK = 256
 # keys of a tile, forward
 KEYS = 128
-# bytes of scratch room that a thread keeps between calls: to make it takes longer than to use it
-KEPT = 1 << 20
-
-_last = threading.local()
 
 
 class See(NamedTuple):
@@ -636,16 +631,6 @@ def _attention_vjp(
             _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
 
 
-def _room(dtype: Any, size: int) -> Array:
-    """Room for so many numbers, from a vector's boundary on; little room is kept."""
-    if getattr(_last, "key", None) == (dtype, size):
-        return _last.room  # type: ignore[no-any-return]
-    room = aligned((size,), dtype)
-    if room.nbytes <= KEPT:
-        _last.key, _last.room = (dtype, size), room
-    return room
-
-
 def _scale(dtype: Any, K: int) -> Any:
     """1 / √K."""
     return dtype.type(K**-0.5 if K else np.inf)
@@ -669,7 +654,9 @@ def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     y = np.empty(shape, dtype)
 
     def work(unit: int, unit_end: int) -> None:
-        _attention(q, k, v, scale, *see, _room(dtype, size), w, unit, unit_end, y)
+        _attention(
+            q, k, v, scale, *see, room_for("attention", (size,), dtype), w, unit, unit_end, y
+        )
 
     _shared(q, k, J, see, work)
     return y
@@ -685,7 +672,7 @@ def weights(q: Array, k: Array, see: See) -> Array:
 
     def work(unit: int, unit_end: int) -> None:
         keep = np.empty(S * columns if see.masked else 0, np.bool_)
-        room = _room(q.dtype, columns * (S + 3 + K))
+        room = room_for("attention", (columns * (S + 3 + K),), q.dtype)
         _weights(q, k, scale, *see, room, keep, w, unit, unit_end, p)
 
     _shared(q, k, 0, see, work)
@@ -721,7 +708,8 @@ def _backward(
         keep = np.empty(S * columns if see.hides else 0, np.bool_)
         begun = unit % blocks != 0
         rest = [np.empty((S if begun else 0, size), q.dtype) for size in (K, J)]
-        part: tuple[Any, ...] = (_room(q.dtype, size), keep, w, unit, unit_end, *d, *rest)
+        room = room_for("attention", (size,), q.dtype)
+        part: tuple[Any, ...] = (room, keep, w, unit, unit_end, *d, *rest)
         _attention_vjp(q, k, v, dy, dp, scale, *see, *part)
         if begun:
             rests.append((unit // blocks // N, unit // blocks % N, *rest))
