@@ -65,7 +65,7 @@ def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return room
 
 
-def _apart(builder: Any, value: Any) -> Any:
+def apart(builder: Any, value: Any) -> Any:
     """The address or index, as one that LLVM knows nothing of.
 
     Else it computes each row's from the one before in every step: a fourth more instructions, and
@@ -93,7 +93,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
     # a short loop of few rows is over before the instructions of its end have paid
     many = rows >= 4
     steps = max(chains, STEPS) if many else chains
-    apart = _apart if many else lambda builder, value: value
+    hide = apart if many else lambda builder, value: value
 
     def tile(
         typingctx: Any,
@@ -145,7 +145,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
             y_data = pointer(signature.args[12], y_array, y_start)
             vectors = 2 * panels
             lines = [
-                apart(builder, builder.gep(x_data, [builder.mul(x_row, integer(row))]))
+                hide(builder, builder.gep(x_data, [builder.mul(x_row, integer(row))]))
                 for row in range(rows)
             ]
             places = [
@@ -199,7 +199,7 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
                         for v in range(vectors):
                             j = (step % chains * rows + row) * vectors + v
                             new[j] = builder.call(fma, [left, right[v], new[j]])
-                    column = apart(builder, builder.add(column, x_column))
+                    column = hide(builder, builder.add(column, x_column))
                 first_column.add_incoming(column, builder.block)
                 k.add_incoming(builder.add(k, integer(stride)), builder.block)
                 for phi, value in zip(held, new, strict=True):
@@ -443,8 +443,9 @@ def multiply_by_turns(
 def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     """y += x M for the panels first … last-1: x (B, K), packed (panels, K, WIDTH).
 
-    y has B rows of at least last WIDTH columns, contiguous; x may have any strides. All of y up to
-    that column is written, the filled-up columns of the last panel too.
+    y has B rows of at least last WIDTH columns, contiguous; x may have any strides, and the panels
+    may be rows of deeper ones. All of y up to that column is written, the filled-up columns of the
+    last panel too.
     """
     add_to(y, y.strides[0] // y.itemsize, x, packed, y, first, last)
 
@@ -456,13 +457,13 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
     K is at least 1.
     """
     B, K = x.shape
-    w = packed.shape[2]
+    w, panel = packed.shape[2], packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize
     if B == 1 and (last - first) * K * PANEL <= NEAR:
         while first + ABREAST <= last:
             _tile_abreast(
-                x, x_row, x_column, 0, packed, first * K * w, K * w, K, 0,
+                x, x_row, x_column, 0, packed, first * panel, panel, K, 0,
                 s, first * w, s_row, y, first * w, y_row,
             )  # fmt: skip
             first += ABREAST
@@ -492,7 +493,7 @@ def _add_block(
     row_end: int,
 ) -> None:
     """y = s + x M of some rows, over `depth` of the columns of x from `deep` on."""
-    K, w = packed.shape[1:]
+    w, panel = packed.shape[2], packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize
     from_k = deep * x_column
@@ -503,7 +504,7 @@ def _add_block(
         part = deep, depth, first, done_panel, row, row_end
         done = _add_pairs(s, s_row, x, packed, y, *part)
     for p in range(first if done < row_end else done_panel, last):
-        M_start = (p * K + deep) * w
+        M_start = p * panel + deep * w
         i = done if p < done_panel else row
         if ROWS == 8:
             while i + 8 <= row_end:
@@ -547,32 +548,33 @@ def _add_pairs(
 ) -> int:
     """The same of an even number of panels, but for up to 3 rows; the first row that is left."""
     K, w = packed.shape[1:]
+    panel = packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize
     i, from_k = row, deep * x_column
     for p in range(first, last, 2):
-        M_start = (p * K + deep) * w
+        M_start = p * panel + deep * w
         i, tiles = row, 0
         # the pair that comes then: each of the first 8 tiles has a fourth of a panel brought
         if p + 2 < last:
-            next_pair = 2 * K
+            next_pair = 2 * panel
         else:
-            next_pair = (first - p) * K + depth if deep + depth < K else 0
+            next_pair = (first - p) * panel + depth * w if deep + depth < K else 0
         while i + 4 <= row_end:
             M_next = 0
             if tiles < 8 and next_pair:
-                M_next = (next_pair + tiles // 4 * K + tiles % 4 * (depth // 4)) * w
+                M_next = next_pair + tiles // 4 * panel + tiles % 4 * (depth // 4) * w
             tiles += 1
             left = row_end - i
             if left >= 10 or 6 <= left <= 7:  # of 8 and 9 rows, twice 4
                 _pair_6(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, K * w, depth, M_next,
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, panel, depth, M_next,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
                 i += 6
             else:
                 _pair_4(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, K * w, depth, M_next,
+                    x, x_row, x_column, i * x_row + from_k, packed, M_start, panel, depth, M_next,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
                 )  # fmt: skip
                 i += 4

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import config
-from nnspec.accel.packed import width
+from nnspec.accel.packed import STEPS, apart, width
 from nnspec.accel.vector_math import ROUND_32, ROUND_64
 from nnspec.accel.vectors import VECTOR, spread
 
@@ -112,22 +112,27 @@ class _Vectors:
     def _at(self, base: Any, index: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(base, [index]), self.kind.as_pointer())
 
+    def row(self, base: Any, start: Any, count: int) -> list[Any]:
+        """So many vectors of a row."""
+        values = []
+        for number in range(count):
+            index = self.builder.add(start, start.type(number * self.lanes))
+            values.append(self.builder.load(self._at(base, index)))
+            values[-1].align = self.size
+        return values
+
     def pair(self, base: Any, start: Any) -> list[Any]:
         """The two vectors of a panel's row."""
-        starts = [start, self.builder.add(start, start.type(self.lanes))]
-        values = [self.builder.load(self._at(base, index)) for index in starts]
-        for value in values:
-            value.align = self.size
-        return values
+        return self.row(base, start, 2)
 
     def put(self, value: Any, base: Any, start: Any) -> None:
         """Store a vector."""
         self.builder.store(value, self._at(base, start)).align = self.size
 
-    def put_pair(self, values: list[Any], base: Any, start: Any) -> None:
-        """Store a panel's row."""
-        for half, value in enumerate(values):
-            self.put(value, base, self.builder.add(start, start.type(half * self.lanes)))
+    def put_row(self, values: list[Any], base: Any, start: Any) -> None:
+        """Store the vectors of a row."""
+        for number, value in enumerate(values):
+            self.put(value, base, self.builder.add(start, start.type(number * self.lanes)))
 
     def loop(
         self, start: Any, stop: Any, step: int, held: list[Any], body: Callable[..., list[Any]]
@@ -206,7 +211,7 @@ def _exponentials(v: _Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> 
             results = power([value for place in places for value in v.pair(x_data, place)])
             for k, place in enumerate(places):
                 here = results[2 * k : 2 * k + 2]
-                v.put_pair(here, x_data, place)
+                v.put_row(here, x_data, place)
                 sums = [builder.fadd(a, b) for a, b in zip(sums, here, strict=True)]
             return sums
 
@@ -251,7 +256,7 @@ def _take_in(
 
         old = [builder.select(before, value, lowest) for value in v.pair(m_data, zero)]
         maxima = _maxima(v, x_data, row, rows, old)
-        v.put_pair(maxima, m_data, zero)
+        v.put_row(maxima, m_data, zero)
         # any number serves where there is no maximum
         shift = [
             builder.select(builder.fcmp_ordered(">", value, lowest), value, nothing)
@@ -264,11 +269,11 @@ def _take_in(
             return v.powers_of_two([v.larger(low, t) for t in below], by, form)
 
         factors = power(old)
-        v.put_pair(factors, factor_data, zero)
+        v.put_row(factors, factor_data, zero)
         sums = _exponentials(v, x_data, row, rows, power)
         totals = [builder.select(before, value, nothing) for value in v.pair(total_data, zero)]
         totals = [v.fma(a, b, c) for a, b, c in zip(totals, factors, sums, strict=True)]
-        v.put_pair(totals, total_data, zero)
+        v.put_row(totals, total_data, zero)
         return context.get_dummy_value()
 
     n = types.intp
@@ -318,7 +323,7 @@ def _add_means(
         _, sums = v.loop(i, rows, 1, sums[:2], several(1))
         before = v.pair(mean_data, zero)
         sums = [v.fma(a, b, c) for a, b, c in zip(before, factors, sums, strict=True)]
-        v.put_pair(sums, mean_data, zero)
+        v.put_row(sums, mean_data, zero)
         return context.get_dummy_value()
 
     n = types.intp
@@ -352,8 +357,8 @@ def _put_errors(
             ps, ds = v.pair(p_data, place), v.pair(d_data, place)
             ps = [builder.fmul(a, b) for a, b in zip(ps, factors, strict=True)]
             ds = [builder.fsub(a, b) for a, b in zip(ds, means, strict=True)]
-            v.put_pair(ps, p_data, place)
-            v.put_pair([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
+            v.put_row(ps, p_data, place)
+            v.put_row([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
             return nothing
 
         v.loop(zero, rows, 1, [], body)
@@ -397,33 +402,6 @@ def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
         return builder.icmp_unsigned("==", odd, bits(0))
 
     return types.boolean(x, types.intp, types.intp), emit
-
-
-def _put_scaled(
-    typingctx: Any, x: Any, start: Any, rows: Any, factor: Any, y: Any, y_start: Any, y_row: Any
-) -> Any:
-    """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x_array, start, rows, factor_array, y_array, y_start, y_row = args
-        v = _Vectors(context, builder, x.dtype)
-        zero = rows.type(0)
-        x_data = v.data(signature.args[0], x_array, start)
-        factor_data = v.data(signature.args[3], factor_array, zero)
-        y_data = v.data(signature.args[4], y_array, y_start)
-
-        def body(i: Any, nothing: list[Any]) -> list[Any]:
-            by = v.splat(builder.load(builder.gep(factor_data, [i])))
-            values = v.pair(x_data, builder.mul(i, rows.type(2 * v.lanes)))
-            scaled = [builder.fmul(value, by) for value in values]
-            v.put_pair(scaled, y_data, builder.mul(i, y_row))
-            return nothing
-
-        v.loop(zero, rows, 1, [], body)
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(x, n, n, factor, y, n, n), emit
 
 
 def _turned(v: _Vectors, base: Any, row: Any) -> list[Any]:
@@ -493,31 +471,51 @@ def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, 
 def _rows_times(
     v: _Vectors,
     rows: int,
+    panels: int,
     x_data: Any,
     strides: tuple[Any, Any],
     M_data: Any,
-    M_row: Any,
+    M_strides: tuple[Any, Any],
     depth: Any,
 ) -> list[Any]:
-    """The product of so many rows of x and a panel of M: two vectors for each row."""
-    builder, (x_row, x_column) = v.builder, strides
-    offsets = [builder.mul(x_row, x_row.type(row)) for row in range(rows)]
+    """The product of rows of x and panels of M: the vectors of the first row, of the second, …"""
+    builder, (x_row, x_column), (M_row, M_panel) = v.builder, strides, M_strides
+    n = depth.type
+    lines = [builder.gep(x_data, [builder.mul(x_row, n(row))]) for row in range(rows)]
+    if not isinstance(x_row, ir.Constant):
+        lines = [apart(builder, line) for line in lines]
+    bases = [builder.gep(M_data, [builder.mul(M_panel, n(panel))]) for panel in range(panels)]
 
-    def body(i: Any, sums: list[Any]) -> list[Any]:
-        right = v.pair(M_data, builder.mul(i, M_row))
-        column = builder.mul(i, x_column)
-        new = []
-        for row, offset in enumerate(offsets):
-            left = v.splat(builder.load(builder.gep(x_data, [builder.add(offset, column)])))
-            for half in (0, 1):
-                new.append(v.fma(left, right[half], sums[2 * row + half]))
-        return new
+    def following(index: Any, i: Any, step: int, stride: Any) -> Any:
+        if isinstance(stride, ir.Constant):
+            return builder.mul(builder.add(i, n(step + 1)), stride)
+        return apart(builder, builder.add(index, stride))
 
-    return v.loop(x_row.type(0), depth, 1, [v.constant(0.0)] * (2 * rows), body)[1]
+    def several(steps: int) -> Callable[..., list[Any]]:
+        def body(i: Any, sums: list[Any]) -> list[Any]:
+            column, place = builder.mul(i, x_column), builder.mul(i, M_row)
+            for step in range(steps):
+                right = [value for base in bases for value in v.pair(base, place)]
+                new = []
+                for row, line in enumerate(lines):
+                    left = v.splat(builder.load(builder.gep(line, [column])))
+                    here = sums[row * len(right) : (row + 1) * len(right)]
+                    new += [v.fma(left, a, b) for a, b in zip(right, here, strict=True)]
+                sums = new
+                column = following(column, i, step, x_column)
+                place = following(place, i, step, M_row)
+            return sums
+
+        return body
+
+    whole = builder.sub(depth, n(STEPS - 1))
+    nothing = [v.constant(0.0)] * (2 * panels * rows)
+    i, sums = v.loop(n(0), whole, STEPS, nothing, several(STEPS))
+    return v.loop(i, depth, 1, sums, several(1))[1]
 
 
-def _put_product(rows: int) -> Any:
-    """y = x M, of so many rows of x and a panel of M."""
+def _put_product(rows: int, panels: int) -> Any:
+    """y = x M, of so many rows of x and panels of M side by side."""
 
     def tile(
         typingctx: Any,
@@ -525,33 +523,39 @@ def _put_product(rows: int) -> Any:
         x_row: Any,
         x_start: Any,
         M: Any,
+        M_start: Any,
+        M_panel: Any,
         depth: Any,
         y: Any,
         y_row: Any,
         y_start: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, x_row, x_start, M_array, depth, y_array, y_row, y_start = args
+            x_array, x_row, x_start, M_array, M_start, M_panel, depth, y_array, *of_y = args
+            y_row, y_start = of_y
             v = _Vectors(context, builder, x.dtype)
-            w = depth.type(2 * v.lanes)
+            n = depth.type
+            w = n(2 * v.lanes)
             x_data = v.data(signature.args[0], x_array, x_start)
-            M_data = v.data(signature.args[3], M_array, depth.type(0))
-            y_data = v.data(signature.args[5], y_array, y_start)
-            strides = x_row, depth.type(1)
-            sums = _rows_times(v, rows, x_data, strides, M_data, w, depth)
+            M_data = v.data(signature.args[3], M_array, M_start)
+            y_data = v.data(signature.args[7], y_array, y_start)
+            strides, M_strides = (x_row, n(1)), (w, M_panel)
+            sums = _rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
             for row in range(rows):
-                here = sums[2 * row : 2 * row + 2]
-                v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
+                here = sums[2 * panels * row : 2 * panels * (row + 1)]
+                v.put_row(here, y_data, builder.mul(y_row, n(row)))
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, M, n, y, n, n), emit
+        return types.void(x, n, n, M, n, n, n, y, n, n), emit
 
     def interpreted(
         x: Array,
         x_row: int,
         x_start: int,
         M: Array,
+        M_start: int,
+        M_panel: int,
         depth: int,
         y: Array,
         y_row: int,
@@ -559,13 +563,15 @@ def _put_product(rows: int) -> Any:
     ) -> None:
         w = width(x.dtype)
         left = _view(x, x_start, (rows, depth), (x_row, 1))
-        _view(y, y_start, (rows, w), (y_row, 1))[...] = left @ _view(M, 0, (depth, w), (w, 1))
+        for panel in range(panels):
+            right = _view(M, M_start + panel * M_panel, (depth, w), (w, 1))
+            _view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = left @ right
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
 
-def _add_product(rows: int) -> Any:
-    """total = total factor + xᵀ M, of so many columns of the panel x and a panel of M.
+def _add_product(rows: int, panels: int) -> Any:
+    """total = total factor + xᵀ M, of so many columns of x and panels of M side by side.
 
     Where there was nothing `before`, total is taken to be 0; where this is the `last`, the result
     times `inverse` is put in y instead. factor and inverse have one number for each column.
@@ -574,12 +580,15 @@ def _add_product(rows: int) -> Any:
     def tile(
         typingctx: Any,
         x: Any,
+        x_row: Any,
         column: Any,
         M: Any,
         M_row: Any,
         M_start: Any,
+        M_panel: Any,
         depth: Any,
         total: Any,
+        total_row: Any,
         total_start: Any,
         before: Any,
         factor: Any,
@@ -590,30 +599,34 @@ def _add_product(rows: int) -> Any:
         y_start: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x_array, column, M_array, M_row, M_start, depth, total_array, total_start, *rest = args
-            before, factor_array, last, inverse_array, y_array, y_row, y_start = rest
+            x_array, x_row, column, M_array, M_row, M_start, M_panel, depth, *rest = args
+            total_array, total_row, total_start, before, factor_array, last, *rest = rest
+            inverse_array, y_array, y_row, y_start = rest
             v = _Vectors(context, builder, x.dtype)
-            w = depth.type(2 * v.lanes)
+            n, vectors = depth.type, 2 * panels
             x_data = v.data(signature.args[0], x_array, column)
-            M_data = v.data(signature.args[2], M_array, M_start)
-            total_data = v.data(signature.args[6], total_array, total_start)
-            factor_data = v.data(signature.args[9], factor_array, column)
-            inverse_data = v.data(signature.args[11], inverse_array, column)
-            y_data = v.data(signature.args[12], y_array, y_start)
-            strides = depth.type(1), w
-            sums = _rows_times(v, rows, x_data, strides, M_data, M_row, depth)
+            M_data = v.data(signature.args[3], M_array, M_start)
+            total_data = v.data(signature.args[8], total_array, total_start)
+            factor_data = v.data(signature.args[12], factor_array, column)
+            inverse_data = v.data(signature.args[14], inverse_array, column)
+            y_data = v.data(signature.args[15], y_array, y_start)
+            strides, M_strides = (n(1), x_row), (M_row, M_panel)
+            sums = _rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
 
             def by_row(data: Any, row: int) -> Any:
-                return v.splat(builder.load(builder.gep(data, [depth.type(row)])))
+                return v.splat(builder.load(builder.gep(data, [n(row)])))
+
+            def of_row(values: list[Any], row: int) -> list[Any]:
+                return values[vectors * row : vectors * (row + 1)]
 
             begun = builder.block
             with builder.if_then(before):
                 scaled = []
                 for row in range(rows):
                     factor = by_row(factor_data, row)
-                    there = v.pair(total_data, depth.type(row * w.constant))
-                    here = sums[2 * row : 2 * row + 2]
-                    scaled += [v.fma(a, factor, b) for a, b in zip(there, here, strict=True)]
+                    there = v.row(total_data, builder.mul(total_row, n(row)), vectors)
+                    pairs = zip(there, of_row(sums, row), strict=True)
+                    scaled += [v.fma(a, factor, b) for a, b in pairs]
                 added = builder.block
             merged = []
             for value, other in zip(sums, scaled, strict=True):
@@ -625,26 +638,28 @@ def _add_product(rows: int) -> Any:
                 with at_last:
                     for row in range(rows):
                         by = by_row(inverse_data, row)
-                        here = [builder.fmul(a, by) for a in merged[2 * row : 2 * row + 2]]
-                        v.put_pair(here, y_data, builder.mul(y_row, depth.type(row)))
+                        here = [builder.fmul(a, by) for a in of_row(merged, row)]
+                        v.put_row(here, y_data, builder.mul(y_row, n(row)))
                 with otherwise:
                     for row in range(rows):
-                        here = merged[2 * row : 2 * row + 2]
-                        v.put_pair(here, total_data, depth.type(row * w.constant))
+                        v.put_row(of_row(merged, row), total_data, builder.mul(total_row, n(row)))
             return context.get_dummy_value()
 
         n, flag = types.intp, types.boolean
-        kinds = x, n, M, n, n, n, total, n, flag, factor, flag, inverse, y, n, n
+        kinds = x, n, n, M, n, n, n, n, total, n, n, flag, factor, flag, inverse, y, n, n
         return types.void(*kinds), emit
 
     def interpreted(
         x: Array,
+        x_row: int,
         column: int,
         M: Array,
         M_row: int,
         M_start: int,
+        M_panel: int,
         depth: int,
         total: Array,
+        total_row: int,
         total_start: int,
         before: bool,
         factor: Array,
@@ -656,15 +671,17 @@ def _add_product(rows: int) -> Any:
     ) -> None:
         w = width(x.dtype)
         here = slice(column, column + rows)
-        there = _view(total, total_start, (rows, w), (w, 1))
-        left = _view(x, column, (rows, depth), (1, w))
-        result = left @ _view(M, M_start, (depth, w), (M_row, 1))
-        if before:
-            result += there * factor[here, np.newaxis]
-        if last:
-            _view(y, y_start, (rows, w), (y_row, 1))[...] = result * inverse[here, np.newaxis]
-        else:
-            there[...] = result
+        left = _view(x, column, (rows, depth), (1, x_row))
+        for panel in range(panels):
+            there = _view(total, total_start + panel * w, (rows, w), (total_row, 1))
+            result = left @ _view(M, M_start + panel * M_panel, (depth, w), (M_row, 1))
+            if before:
+                result += there * factor[here, np.newaxis]
+            if last:
+                result *= inverse[here, np.newaxis]
+                _view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = result
+            else:
+                there[...] = result
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
@@ -680,8 +697,10 @@ def _panel(x: Array, start: int, row: int, rows: int) -> Array:
     return _view(x, start, (rows, width(x.dtype)), (row, 1))
 
 
-put_product_8, put_product_4 = _put_product(8), _put_product(4)
-add_product_8, add_product_4 = _add_product(8), _add_product(4)
+put_product_8, put_product_4 = _put_product(8, 1), _put_product(4, 1)
+put_pair_6, put_pair_4 = _put_product(6, 2), _put_product(4, 2)
+add_product_8, add_product_4 = _add_product(8, 1), _add_product(4, 1)
+add_pair_6, add_pair_4 = _add_product(6, 2), _add_product(4, 2)
 
 if config.DISABLE_JIT:
 
@@ -748,17 +767,9 @@ if config.DISABLE_JIT:
         w = width(x.dtype)
         _view(y, 0, (columns, w), (w, 1))[...] = _view(x, start, (w, columns), (row, 1)).T
 
-    def put_scaled(
-        x: Array, start: int, rows: int, factor: Array, y: Array, y_start: int, y_row: int
-    ) -> None:
-        """y = factor x by rows, x in a panel from `start` on, y in rows of a stride of its own."""
-        values = _panel(x, start, width(x.dtype), rows)
-        _panel(y, y_start, y_row, rows)[...] = factor[:rows, np.newaxis] * values
-
 else:
     all_finite = intrinsic(_all_finite)
     put_transposed = intrinsic(_put_transposed)
-    put_scaled = intrinsic(_put_scaled)
     take_in = intrinsic(_take_in)
     add_means = intrinsic(_add_means)
     put_errors = intrinsic(_put_errors)

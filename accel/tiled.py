@@ -20,13 +20,16 @@ from nnspec.accel.jit import helper, kernel
 from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, width
 from nnspec.accel.panels import (
     add_means,
+    add_pair_4,
+    add_pair_6,
     add_product_4,
     add_product_8,
     all_finite,
     put_errors,
+    put_pair_4,
+    put_pair_6,
     put_product_4,
     put_product_8,
-    put_scaled,
     put_transposed,
     take_in,
 )
@@ -35,10 +38,8 @@ from nnspec.accel.vectors import VECTOR
 
 # the columns of a tile
 QUERIES = 64
-# keys whose terms are one sum before they are added to the others
-SUM_BLOCK = 256
-# keys of a tile, forward
-KEYS = 128
+# panels and keys of a tile, forward
+PANELS, KEYS = 2, 64
 
 
 class See(NamedTuple):
@@ -144,24 +145,14 @@ def _clean(packed: Array) -> bool:
 def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
     """y += a M over what is not finite in M (depth, N), of pairs that see each other.
 
-    a is a tile (rows, depth) or its transpose, keep too; y is in panels.
+    a is a tile (rows, depth) or its transpose, keep too.
     """
-    w = y.shape[2]
     for d in range(M.shape[0]):
         for c in range(M.shape[1]):
             if not abs(M[d, c]) < np.inf:
                 for r in range(a.shape[0]):
                     if keep[r, d]:
-                        y[c // w, r, c % w] += a[r, d] * M[d, c]
-
-
-@helper
-def _product(a: Array, packed: Array, y: Array) -> None:
-    """y += a M for all panels, y in panels of its own: (panels, at least the rows of a, WIDTH)."""
-    for start in range(0, a.shape[1], SUM_BLOCK):
-        end = min(a.shape[1], start + SUM_BLOCK)
-        for p in range(y.shape[0]):
-            multiply(a[:, start:end], packed[p : p + 1, start:end], y[p], 0, 1)
+                        y[r, c] += a[r, d] * M[d, c]
 
 
 @helper
@@ -199,23 +190,36 @@ def _turn(x: Array, panels: Array) -> None:
 
 
 @helper
-def _panel_scores(k: Array, q_T: Array, s: Array, c: int) -> None:
-    """s = k qᵀ for panel c of the queries: q_T (K, WIDTH), s (at least the keys, all columns)."""
-    (keys, K), (w, row) = k.shape, (q_T.shape[1], s.shape[1])
+def _panel_scores(k: Array, q_T: Array, s: Array, c: int, pair: bool) -> None:
+    """s = k qᵀ for panel c of the queries, or two: q_T in panels, s (the keys, all columns)."""
+    (keys, K), w, row = k.shape, q_T.shape[2], s.shape[1]
+    M, of_M = c * K * w, K * w
     i = 0
-    if ROWS >= 8:
-        while i + 8 <= keys:
-            put_product_8(k, K, i * K, q_T, K, s, row, i * row + c * w)
-            i += 8
     while i + 4 <= keys:
-        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
-        i += 4
+        left = keys - i
+        if pair and (left >= 10 or 6 <= left <= 7):
+            put_pair_6(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+            i += 6
+        elif pair:
+            put_pair_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+            i += 4
+        elif ROWS == 8 and left >= 8:
+            put_product_8(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+            i += 8
+        else:
+            put_product_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+            i += 4
+    panels = 2 if pair else 1
     if i < keys and keys >= 4:  # some of them again
         i = keys - 4
-        put_product_4(k, K, i * K, q_T, K, s, row, i * row + c * w)
+        if pair:
+            put_pair_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+        else:
+            put_product_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
     elif i < keys:
-        s[:keys, c * w : (c + 1) * w] = 0
-        multiply(k, q_T.reshape(1, K, w), s[:keys, c * w : (c + 1) * w], 0, 1)
+        some = s[:keys, c * w : (c + panels) * w]
+        some[:] = 0
+        multiply(k, q_T[c : c + panels], some, 0, panels)
 
 
 @helper
@@ -224,9 +228,18 @@ def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
 
     What is there for keys that no query of a panel sees is to be hidden.
     """
-    w = q_T.shape[2]
-    for c in range(q_T.shape[0]):
-        _panel_scores(k[: _reach(k.shape[0], place + (c + 1) * w, causal)], q_T[c], s, c)
+    panels, _, w = q_T.shape
+    c = 0
+    while c < panels:
+        reach = _reach(k.shape[0], place + (c + 1) * w, causal)
+        if ROWS == 8 and c + 2 <= panels:
+            further = _reach(k.shape[0], place + (c + 2) * w, causal)
+            _panel_scores(k[:reach], q_T, s, c, True)
+            _panel_scores(k[reach:further], q_T, s[reach:further], c + 1, False)
+            c += 2
+        else:
+            _panel_scores(k[:reach], q_T, s, c, False)
+            c += 1
 
 
 @helper
@@ -305,34 +318,22 @@ def _put_times(x: Array, factor: Any, y: Array) -> None:
 
 @helper
 def _put_rows(total: Array, factor: Any, into: Array) -> None:
-    """The first rows of `total`, in panels, times a factor."""
-    w = total.shape[2]
-    for p in range(total.shape[0]):
-        for j in range(into.shape[0]):
-            _put_times(total[p, j], factor, into[j, p * w : (p + 1) * w])
-
-
-@helper
-def _put_rows_by(total: Array, factors: Array, into: Array) -> None:
-    """The first rows of `total`, in panels, times a factor each."""
-    rows, J = into.shape
-    w = total.shape[2]
-    for p in range(total.shape[0]):
-        if (p + 1) * w <= J:
-            put_scaled(total[p], 0, rows, factors, into, p * w, J)
-        else:
-            for i in range(rows):
-                _put_times(total[p, i], factors[i], into[i, p * w :])
+    """The first rows of `total`, as far as they go, times a factor."""
+    for j in range(into.shape[0]):
+        _put_times(total[j], factor, into[j])
 
 
 @helper
 def _add_values(
-    p: Array,  # (keys, WIDTH)
+    p: Array,  # (keys, columns)
     M: Array,
     M_row: int,
     M_start: int,
     M_panel: int,
-    total: Array,  # (panels, queries, WIDTH)
+    total: Array,  # (columns, panels WIDTH)
+    w: int,
+    place: int,
+    causal: bool,
     before: bool,
     factor: Array,
     last: bool,
@@ -341,28 +342,47 @@ def _add_values(
     y_row: int,
     y_start: int,
 ) -> None:
-    """total = total factor + pᵀ M, or the last of it times `inverse` in y."""
-    depth, w = p.shape
-    i = 0
-    while i < w:
-        tall = ROWS >= 8 and i + 8 <= w
-        for c in range(total.shape[0]):
-            from_M, from_total, from_y = (
-                M_start + c * M_panel,
-                (c * w + i) * w,
-                y_start + i * y_row + c * w,
-            )
-            if tall:
+    """total = total factor + pᵀ M, or the last of it times `inverse` in y.
+
+    Where it is causal, the first query is at a place among the keys, and sees none after it.
+    """
+    (keys, columns), row = p.shape, total.shape[1]
+    flat = total.reshape(total.size)
+    panels = row // w
+    c = 0
+    while c < panels:
+        pair = ROWS == 8 and c + 2 <= panels
+        from_M = M_start + c * M_panel
+        i = 0
+        while i < columns:
+            left, from_total, from_y = columns - i, i * row + c * w, y_start + i * y_row + c * w
+            if pair:
+                rows = 6 if left >= 10 or left == 6 else 4
+            else:
+                rows = 8 if ROWS == 8 and left >= 8 else 4
+            depth = _reach(keys, place + i + rows, causal)
+            if pair and rows == 6:
+                add_pair_6(
+                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+            elif pair:
+                add_pair_4(
+                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
+                    before, factor, last, inverse, y, y_row, from_y,
+                )  # fmt: skip
+            elif rows == 8:
                 add_product_8(
-                    p, i, M, M_row, from_M, depth, total, from_total,
+                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
                     before, factor, last, inverse, y, y_row, from_y,
                 )  # fmt: skip
             else:
                 add_product_4(
-                    p, i, M, M_row, from_M, depth, total, from_total,
+                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
                     before, factor, last, inverse, y, y_row, from_y,
                 )  # fmt: skip
-        i += 8 if tall else 4
+            i += rows
+        c += 2 if pair else 1
 
 
 @kernel
@@ -386,16 +406,16 @@ def _attention(
     blocks = -(-L // QUERIES)
     behind = S - L
     by_J = -(-J // w)
-    tile, room = _cut(room, KEYS * w)  # scores, then p
-    m, room = _cut(room, w)
-    total, room = _cut(room, w)
-    inverse, room = _cut(room, w)
-    factor, room = _cut(room, w)
-    crosswise, room = _cut(room, K * w)  # qᵀ
-    part, room = _cut(room, by_J * w * w)  # y
+    most = PANELS * w
+    tile, room = _cut(room, KEYS * most)  # scores, then p
+    maxima, room = _cut(room, most)
+    totals, room = _cut(room, most)
+    inverses, room = _cut(room, most)
+    factors, room = _cut(room, most)
+    crosswise, room = _cut(room, K * most)  # qᵀ
+    part, room = _cut(room, by_J * w * most)  # y
     values, room = _cut(room, by_J * S * w)
     keep_room = room.view(np.bool_)  # as many as the tile has
-    q_T, out = _panels(crosswise, 1, K, w), _panels(part, by_J, w, w)
     v_line, y_line = v.reshape(v.size), y.reshape(y.size)
     hides, odd, as_it_lies = masked or causal, False, False
     for u in range(unit, unit_end):
@@ -415,29 +435,33 @@ def _attention(
         M, M_row, M_start, M_panel = values, w, 0, length * w
         if as_it_lies:
             M, M_row, M_start, M_panel = v_line, J, head, w
-        for start in range(first, min(first + QUERIES, L), w):
-            rows, place = min(w, L - start), start + behind
+        for start in range(first, min(first + QUERIES, L), most):
+            rows, place = min(most, first + QUERIES - start, L - start), start + behind
+            wide = -(-rows // w)
+            columns = wide * w
+            m, total = maxima[:columns], totals[:columns]
+            inverse, factor = inverses[:columns], factors[:columns]
+            q_T, out = _panels(crosswise, wide, K, w), _rows_in(part, columns, by_J * w)
             reach = _reach(length, place + rows, causal)
             y_rows, y_start = y[b, n, start : start + rows], ((b * N + n) * L + start) * J
             if reach <= 0:
                 y_rows[:] = 0
                 continue
-            straight = J % w == 0 and rows == w and not odd
+            straight = J % w == 0 and rows == columns and not odd
             _turn(q[b, n, start : start + rows], q_T)
             for begin in range(0, reach, KEYS):
                 end = min(begin + KEYS, reach)
-                p = _rows_in(tile, end - begin, w)
-                _panel_scores(k[b, n, begin:end], q_T[0], p, 0)
-                keep = _rows_in(keep_room, 0, w)
+                p = _rows_in(tile, end - begin, columns)
+                _scores(k[b, n, begin:end], q_T, p, place - begin, causal)
+                keep = _rows_in(keep_room, 0, columns)
                 if masked or odd:
-                    keep = _rows_in(keep_room, end - begin, w)
+                    keep = _rows_in(keep_room, end - begin, columns)
                     of_head = _for_head(mask, b, n)
                     _mark(keep, of_head, masked, causal, start, rows, begin, place - begin)
                 if hides:
                     _hide(p, keep, place - begin, -np.inf)
                 before, last = begin > 0, end == reach
-                flat = p.reshape(p.size)
-                take_in(flat, 0, w, end - begin, scale, before, m, total, factor, 0)
+                _take_in(p, scale, before, m, total, factor)
                 if last:
                     _put_inverse(total, inverse)
                     for i in range(rows):
@@ -445,13 +469,14 @@ def _attention(
                         if total[i] == 0 and not _sees_any(_for_head(mask, b, n), start + i, keys):
                             inverse[i] = 0
                 _add_values(
-                    p, M, M_row, M_start + begin * M_row, M_panel,
-                    out, before, factor, last and straight, inverse, y_line, J, y_start,
+                    p, M, M_row, M_start + begin * M_row, M_panel, out, w, place - begin, causal,
+                    before, factor, last and straight, inverse, y_line, J, y_start,
                 )  # fmt: skip
                 if odd:
                     _odd_part(p[:, :rows].T, keep[:, :rows].T, v[b, n, begin:end], out)
             if not straight:
-                _put_rows_by(out, inverse, y_rows)
+                for i in range(rows):
+                    _put_times(out[i], inverse[i], y_rows[i])
 
 
 @kernel
@@ -549,7 +574,7 @@ def _attention_vjp(
     keys, room = _cut(room, by_K * S * w)
     dk_room, room = _cut(room, by_K * S * w)
     dv_room = room
-    dk_part, dv_part = _panels(dk_room, by_K, S, w), _panels(dv_room, by_J, S, w)
+    dk_part, dv_part = _rows_in(dk_room, S, by_K * w), _rows_in(dv_room, S, by_J * w)
     odd_k = False
     for u in range(unit, unit_end):
         b, n, first = u // blocks // N, u // blocks % N, u % blocks * QUERIES
@@ -573,7 +598,7 @@ def _attention_vjp(
             risen = _rows_in(risen_room, -(-S // KEYS), columns)
             q_T, dy_T = _panels(crosswise, wide, K, w), _panels(d_crosswise, wide, J, w)
             dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
-            dq_part = _panels(dq_room, by_K, columns, w)
+            dq_part = _rows_in(dq_room, columns, by_K * w)
             place = first + behind
             _turn(q_rows, q_T)
             _turn(dy_rows, dy_T)
@@ -614,10 +639,10 @@ def _attention_vjp(
                     _hide(e, keep[begin:end], place - begin, ZERO)
                     _hide(de, keep[begin:end], place - begin, ZERO)
                 kept = keep[begin:end, :rows]
-                dv_here, dk_here = dv_part[:, begin:end], dk_part[:, begin:end]
-                _product(e[:, :rows], dy_panels, dv_here)  # dv += p dy
-                _product(de[:, :rows], q_panels, dk_here)  # dk += ds q
-                _product(de[:, :rows].T, k_panels[:, begin:end], dq_part)  # dq += dsᵀ k
+                dv_here, dk_here = dv_part[begin:end], dk_part[begin:end]
+                multiply(e[:, :rows], dy_panels, dv_here, 0, by_J)  # dv += p dy
+                multiply(de[:, :rows], q_panels, dk_here, 0, by_K)  # dk += ds q
+                multiply(de[:, :rows].T, k_panels[:, begin:end], dq_part, 0, by_K)  # dq += dsᵀ k
                 if odd_dy:
                     _odd_part(e[:, :rows], kept, dy_rows, dv_here)
                 if odd_q:
@@ -643,7 +668,7 @@ def _plan(
     """WIDTH, the numbers of room that `_attention` takes, 1 / √K, and the shape of y."""
     w = width(dtype)
     by_J = -(-J // w)
-    size = (KEYS + KEYS // dtype.itemsize + 4 + K + by_J * (S + w)) * w
+    size = (PANELS * (KEYS + KEYS // dtype.itemsize + 4 + K + by_J * w) + by_J * S) * w
     return w, size, _scale(dtype, K), (B, N, L, J)
 
 
