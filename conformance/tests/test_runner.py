@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnspec.conformance import run
@@ -10,7 +11,7 @@ from nnspec.conformance.backends import BackendError
 from nnspec.conformance.process import BackendProcess, Limits, ProcessRefusedError
 from nnspec.conformance.runner import Run, run_command, worker_command
 from nnspec.conformance.suite import WIDE_DTYPES, SuiteError, select, suite
-from nnspec.conformance.verdict import Result
+from nnspec.conformance.verdict import Result, judge
 
 FILE = str(Path(__file__).with_name("backends_for_tests.py"))
 
@@ -169,3 +170,17 @@ def test_a_program_that_is_no_backend_is_refused(script: str, sentence: str) -> 
 def test_a_command_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ProcessRefusedError, match="cannot start 'no-such-program'"):
         BackendProcess(["no-such-program"]).start(5)
+
+
+def test_only_a_result_that_is_no_zero_counts_as_flushed() -> None:
+    (vector,) = select(suite().vectors, ["sigmoid-negative-tail-f32"])
+    (truth,) = vector.outputs.values()
+    rounded = truth.astype(np.float32)
+    assert (rounded == 0).any()
+    tiny = np.finfo(np.float32).tiny
+    flushed = np.where(np.abs(rounded) < tiny, np.float32(0), rounded)
+    lost = int((flushed != rounded).sum())
+    assert lost
+    for got, count in ((rounded, 0), (flushed, lost)):
+        found = judge(vector, dict.fromkeys(vector.outputs, got))
+        assert (found.verdict, found.flushed) == ("pass", count)
