@@ -1,9 +1,10 @@
 """The product y += x M, with M packed once into panels that the vector registers take whole.
 
 A panel is WIDTH columns of M, row after row: (K, WIDTH), the last one filled up with zeros. `tile`
-holds a block of y in registers over the whole of K, one fused multiply-add a cycle and vector unit;
+holds a block of y in registers over some depth, one fused multiply-add a cycle and vector unit;
 everything above it is loops over tiles. Sizes follow the processor: two vectors to a panel's row,
-and as many rows as leave registers for the operands.
+and as many rows as leave registers for the operands. With 32 registers, 6 rows meet two panels at
+once: 10 loads for 24 multiply-adds, where 8 rows and one panel take 10 for 16.
 """
 
 import math
@@ -22,7 +23,7 @@ from nnspec.accel.arrays import Array
 from nnspec.accel.jit import config, lean_helper
 from nnspec.accel.vectors import VECTOR, spread
 
-# rows of a tile: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
+# rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
 _many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
 ROWS = 8 if _many else 4
 PANEL = 2 * VECTOR

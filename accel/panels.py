@@ -1,8 +1,8 @@
 """What attention does to panels of columns, in whole vectors: products, maxima, exponentials.
 
 A panel is two vectors wide, as `packed`'s are; its rows may lie in a wider array. Each column may
-be one softmax: its maximum and its sum stay in registers while the rows go by. The products are of
-one tile, as `packed`'s, but begin at 0, take a matrix as it lies, and scale what there is.
+be one softmax: its maximum and its sum stay in registers while the rows go by. The products are
+tiles as `packed`'s, but begin at 0, take a matrix as it lies, and scale what there is.
 """
 
 from collections.abc import Callable

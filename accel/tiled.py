@@ -3,7 +3,7 @@
 A tile has one row for each key and one column for each query of a block, so that the softmax over
 the keys is elementwise work on rows. Forward, a tile has so many keys as stay near, and what is
 there of the results is scaled down where later keys have larger scores; backward, and for the
-weights themselves, it has all of them. Its products with q, k, v and dy are `packed`'s. Where a
+weights themselves, it has all of them. Its products are `panels`'s and `packed`'s. Where a
 mask, or the order, hides a key from a query, the tile's element is selected away, and what is not
 finite in the other factor is left out of the product and added pair by pair.
 """
