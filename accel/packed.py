@@ -534,6 +534,12 @@ def _add_block(
 
 
 @lean_helper
+def rows_of_pair(left: int) -> int:
+    """How many of 4 rows or more the next tile of two panels takes: of 8 and 9, twice 4."""
+    return 6 if left >= 10 or 6 <= left <= 7 else 4
+
+
+@lean_helper
 def _add_pairs(
     s: Array,
     s_row: int,
@@ -566,8 +572,7 @@ def _add_pairs(
             if tiles < 8 and next_pair:
                 M_next = next_pair + tiles // 4 * panel + tiles % 4 * (depth // 4) * w
             tiles += 1
-            left = row_end - i
-            if left >= 10 or 6 <= left <= 7:  # of 8 and 9 rows, twice 4
+            if rows_of_pair(row_end - i) == 6:
                 _pair_6(
                     x, x_row, x_column, i * x_row + from_k, packed, M_start, panel, depth, M_next,
                     s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,

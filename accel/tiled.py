@@ -17,7 +17,7 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import helper, kernel
-from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, width
+from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, rows_of_pair, width
 from nnspec.accel.panels import (
     add_means,
     add_pair_4,
@@ -197,7 +197,7 @@ def _panel_scores(k: Array, q_T: Array, s: Array, c: int, pair: bool) -> None:
     i = 0
     while i + 4 <= keys:
         left = keys - i
-        if pair and (left >= 10 or 6 <= left <= 7):
+        if pair and rows_of_pair(left) == 6:
             put_pair_6(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
             i += 6
         elif pair:
@@ -357,7 +357,7 @@ def _add_values(
         while i < columns:
             left, from_total, from_y = columns - i, i * row + c * w, y_start + i * y_row + c * w
             if pair:
-                rows = 6 if left >= 10 or left == 6 else 4
+                rows = rows_of_pair(left)
             else:
                 rows = 8 if ROWS == 8 and left >= 8 else 4
             depth = _reach(keys, place + i + rows, causal)
