@@ -291,7 +291,9 @@ def run_command(
         raise broken[0]
     ordered = [applied(results[index], known) for index in sorted(results)]
     unknown = [failing[index] for index in sorted(failing) if failing[index][0].id not in known]
-    return Run(hello.backend, hello.version, ordered, [], complete, explain(unknown))
+    # who interrupts a run does not wait for an explanation
+    diagnoses = explain(unknown) if complete else []
+    return Run(hello.backend, hello.version, ordered, [], complete, diagnoses)
 
 
 def explain(failing: list[tuple[Vector, dict[str, Array]]]) -> list[str]:
