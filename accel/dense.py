@@ -10,7 +10,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import contracted, helper, kernel
+from nnspec.accel.jit import contracted, helper, kernel, lean_helper
 from nnspec.accel.packed import (
     KEPT,
     add_to,
@@ -25,6 +25,7 @@ from nnspec.accel.packed import (
 )
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
+from nnspec.accel.team import new_tickets, shared, take, wait
 from nnspec.accel.vector_math import sigmoid, tanh
 
 # rows from which on it pays to pack the matrix
@@ -35,6 +36,8 @@ AT_ONCE = 64
 UNITS, UNIT_ROWS = 4, 64
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
+
+_share = lean_helper(threads.share)
 
 
 @contracted
@@ -126,7 +129,7 @@ def _few_rows(
         activate_row(y[i, first:last], code)
 
 
-@kernel
+@helper
 def _pack_panels(
     M: Array,  # (N, K) where it is transposed, else (K, N)
     transposed: bool,
@@ -146,7 +149,7 @@ def _pack_panels(
         pack_part(M, deep, first, last, packed[panel:panel_end])
 
 
-@kernel
+@helper
 def _add_panels(
     x: Array,  # (B, K)
     packed: Array,  # (panels, deep_end - deep, WIDTH)
@@ -186,6 +189,70 @@ def _add_panels(
             activate_row(y[i, first:last], code)
 
 
+@helper
+def _part_of_slice(
+    part: int,
+    x: Array,
+    M: Array,
+    transposed: bool,
+    left: int,
+    deep: int,
+    deep_end: int,
+    packed: Array,
+    b: Array,
+    y: Array,
+    rest: Array,
+    code: int,
+    units: int,
+    tickets: Array,  # (3, 8)
+) -> None:
+    panels = packed.shape[0]
+    pack_units = min(units, panels)
+    row_units = max(1, min(len(x) // UNIT_ROWS, units))
+    column_units = min(-(-units // row_units), -(-panels // 2))
+    unit = take(tickets[0])
+    while unit < pack_units:
+        panel, panel_end = _share(panels, unit, pack_units)
+        _pack_panels(M, transposed, left, deep, deep_end, packed, panel, panel_end)
+        take(tickets[1])  # one more is done
+        unit = take(tickets[0])
+    wait(tickets[1], pack_units)
+    unit = take(tickets[2])
+    while unit < row_units * column_units:
+        row, row_end = _share(len(x), unit // column_units, row_units, 4)
+        panel, panel_end = _share(panels, unit % column_units, column_units, 2)
+        _add_panels(
+            x, packed, left, deep, deep_end, b, y, rest, code, row, row_end, panel, panel_end
+        )
+        unit = take(tickets[2])
+
+
+_in_parallel = shared(_part_of_slice)
+
+
+@kernel
+def _add_slice(
+    x: Array,
+    M: Array,
+    transposed: bool,
+    left: int,  # the first column of the slice of M, …
+    deep: int,  # … its first row, …
+    deep_end: int,  # … and where it ends
+    packed: Array,
+    b: Array,
+    y: Array,
+    rest: Array,
+    code: int,
+    tickets: Array,
+    team: Array,
+    count: int,
+) -> None:
+    """Add to y what x meets in a slice of M."""
+    units = UNITS * count if count > 1 else 1
+    slice_of = x, M, transposed, left, deep, deep_end, packed, b, y, rest, code, units, tickets
+    _in_parallel(team, count, slice_of)
+
+
 def product(
     x: Array, M: Array, b: Array | None = None, code: int = IDENTITY, *, transposed: bool = True
 ) -> Array:
@@ -195,8 +262,8 @@ def product(
     N = M.shape[0 if transposed else 1]
     y = aligned((B, N), dtype, zeros=False)
     start = np.zeros(N, dtype) if b is None else b
-    count = threads.useful(float(B) * K * N)
     if B < MANY and transposed:
+        count = threads.useful(float(B) * K * N)
         if count == 1:
             _few_rows(x, M, start, y, code, 0, N)
             return y
@@ -204,6 +271,7 @@ def product(
             count, lambda i, n: _few_rows(x, M, start, y, code, *threads.share(N, i, n, 16))
         )
         return y
+    count = threads.useful(float(B) * K * N, compiled=True)
     w = width(dtype)
     panels = -(-N // w)
     rest = np.empty((B if N % w else 0, w), dtype)
@@ -211,39 +279,11 @@ def product(
         here = min(panels - left, AT_ONCE)
         depth = max(1, min(K, KEPT // (here * w * x.itemsize)))
         for deep in range(0, max(K, 1), depth):
-            of_M = left * w, deep, min(deep + depth, K)
-            _add_slice(count, x, M, transposed, of_M, here, start, y, rest, code)
+            deep_end = min(deep + depth, K)
+            packed, tickets = room_for("product", (here, deep_end - deep, w), dtype), new_tickets(3)
+            of_M = M, transposed, left * w, deep, deep_end, packed
+            threads.in_team(count, _add_slice, x, *of_M, start, y, rest, code, tickets)
     return y
-
-
-def _add_slice(
-    count: int,  # threads
-    x: Array,
-    M: Array,
-    transposed: bool,
-    of_M: tuple[int, int, int],  # the first column of the slice, its first row and their end
-    panels: int,
-    b: Array,
-    y: Array,
-    rest: Array,
-    code: int,
-) -> None:
-    """Add to y what x meets in a slice of M."""
-    packed = room_for("product", (panels, of_M[2] - of_M[1], width(x.dtype)), x.dtype)
-    units = UNITS * count if count > 1 else 1
-    pack_units = min(units, panels)
-    row_units = max(1, min(len(x) // UNIT_ROWS, units))
-    column_units = min(-(-units // row_units), -(-panels // 2))
-
-    def pack(unit: int) -> None:
-        _pack_panels(M, transposed, *of_M, packed, *threads.share(panels, unit, pack_units))
-
-    def add(unit: int) -> None:
-        rows = threads.share(len(x), unit // column_units, row_units, 4)
-        columns = threads.share(panels, unit % column_units, column_units, 2)
-        _add_panels(x, packed, *of_M, b, y, rest, code, *rows, *columns)
-
-    threads.in_turn(count, (pack_units, pack), (row_units * column_units, add))
 
 
 def layer(x: Array, W: Array, b: Array, code: int) -> Array:

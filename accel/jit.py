@@ -53,6 +53,10 @@ njit: Any = numba.njit
 config: Any = numba.config
 
 
+# see `_Wide`; llvmlite does not know the attribute, but prints it
+WIDE = '"prefer-vector-width"="512"'
+
+
 class _Wide(Lower):  # type: ignore[misc]
     """Code whose loops may take the widest vectors: LLVM keeps to half of them on some processors.
 
@@ -61,9 +65,9 @@ class _Wide(Lower):  # type: ignore[misc]
     """
 
     def setup_function(self, fndesc: Any) -> None:
-        """The function with one more attribute, which llvmlite does not know but prints."""
+        """The function with one more attribute."""
         super().setup_function(fndesc)
-        set.add(self.function.attributes, '"prefer-vector-width"="512"')
+        set.add(self.function.attributes, WIDE)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

@@ -33,7 +33,7 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
-from nnspec.accel.threads import meet
+from nnspec.accel.team import meet
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 

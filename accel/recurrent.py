@@ -27,6 +27,7 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
+from nnspec.accel.team import new_barrier
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
@@ -120,9 +121,9 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     if not by_rows:
         count = min(count, panels) if B * per_row > STEP else 1
     if count == 1:
-        work(0, B, 0, panels, threads.new_barrier(), 1)
+        work(0, B, 0, panels, new_barrier(), 1)
         return
-    barrier = threads.new_barrier()
+    barrier = new_barrier()
     if by_rows:
         # units of a few tiles at the least: each reads the weights once more
         units = min(UNITS * count, B // UNIT_ROWS)
@@ -131,7 +132,7 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
         def rows(unit: int) -> None:
             work(*threads.share(B, unit, units, ROWS), 0, panels, barrier, 1)
 
-        threads.in_turn(count, (units, rows))
+        threads.in_turn(count, units, rows)
         return
 
     def part(index: int, count: int) -> None:
@@ -202,9 +203,10 @@ def inputs_part(
         for g in range(W_x.shape[0] // panels):
             add_to(flat, 0, x, W_x, many, g * panels + panel, g * panels + panel_end)
         return
-    for p in range(W_x.shape[0]):  # a panel stays in the cache while the steps go by
+    for p in range(0, W_x.shape[0], 2):  # they stay in the cache while the steps go by
+        p_end = min(p + 2, W_x.shape[0])
         for t in range(end - begin):
-            add_to(flat, 0, X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p + 1)
+            add_to(flat, 0, X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p_end)
 
 
 def whole(lengths: Array, T: int) -> bool:

@@ -29,7 +29,7 @@ from nnspec.accel.recurrent import (
     weight_gradients,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
-from nnspec.accel.threads import meet
+from nnspec.accel.team import meet
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 

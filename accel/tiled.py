@@ -34,12 +34,15 @@ from nnspec.accel.panels import (
     take_in,
 )
 from nnspec.accel.scalar import ONE, ZERO
+from nnspec.accel.team import new_tickets, shared, take
 from nnspec.accel.vectors import VECTOR
 
 # the columns of a tile
 QUERIES = 64
 # panels and keys of a tile, forward
 PANELS, KEYS = 2, 64
+# turns in which a thread does its share of the queries: who is slower does fewer of them
+TURNS = 4
 
 
 class See(NamedTuple):
@@ -385,8 +388,8 @@ def _add_values(
         c += 2 if pair else 1
 
 
-@kernel
-def _attention(
+@helper
+def _results(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
     v: Array,  # (B, N, S, J)
@@ -477,6 +480,56 @@ def _attention(
             if not straight:
                 for i in range(rows):
                     _put_times(out[i], inverse[i], y_rows[i])
+
+
+@helper
+def _part(
+    number: int,
+    q: Array,
+    k: Array,
+    v: Array,
+    scale: Any,
+    mask: Array,
+    masked: bool,
+    lengths: Array,
+    causal: bool,
+    rooms: Array,
+    w: int,
+    at_once: int,
+    tickets: Array,
+    y: Array,
+) -> None:
+    units = y.shape[0] * y.shape[1] * -(-y.shape[2] // QUERIES)
+    room, unit = rooms[number], take(tickets) * at_once
+    while unit < units:
+        unit_end = min(unit + at_once, units)
+        _results(q, k, v, scale, mask, masked, lengths, causal, room, w, unit, unit_end, y)
+        unit = take(tickets) * at_once
+
+
+_in_parallel = shared(_part)
+
+
+@kernel
+def _attention(
+    q: Array,  # (B, N, L, K)
+    k: Array,  # (B, N, S, K)
+    v: Array,  # (B, N, S, J)
+    scale: Any,
+    mask: Array,
+    masked: bool,
+    lengths: Array,
+    causal: bool,
+    rooms: Array,  # one for each thread
+    w: int,
+    at_once: int,  # blocks of queries that a thread does in turn
+    tickets: Array,
+    y: Array,  # (B, N, L, J)
+    team: Array,
+    count: int,
+) -> None:
+    given = q, k, v, scale, mask, masked, lengths, causal, rooms, w, at_once, tickets, y
+    _in_parallel(team, count, given)
 
 
 @kernel
@@ -677,13 +730,20 @@ def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     dtype, S, J = q.dtype, *v.shape[2:]
     w, size, scale, shape = _plan(dtype, *q.shape, S, J)
     y = np.empty(shape, dtype)
-
-    def work(unit: int, unit_end: int) -> None:
-        _attention(
-            q, k, v, scale, *see, room_for("attention", (size,), dtype), w, unit, unit_end, y
-        )
-
-    _shared(q, k, J, see, work)
+    if not y.size:
+        return y
+    B, N, L, _ = shape
+    count = threads.useful(float(B) * N * L * S * (q.shape[3] + J), compiled=True)
+    blocks = -(-L // QUERIES)
+    if count == 1:
+        at_once = B * N * blocks
+    elif TURNS * count <= B * N:
+        at_once = blocks  # of a whole head, whose values are then packed once
+    else:
+        at_once = -(-B * N * blocks // (TURNS * count))
+    rooms, tickets = room_for("attention", (count, size), dtype), new_tickets(1)[0]
+    given = q, k, v, scale, *see, rooms, w, at_once, tickets, y
+    threads.in_team(count, _attention, *given)
     return y
 
 

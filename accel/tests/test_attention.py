@@ -123,6 +123,7 @@ def test_a_nan_that_is_seen_reaches_those_who_see_it() -> None:
 
 def test_threads_share_heads_and_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(threads, "COMPILED", 0.0)
     x = inputs(np.float64, 1, 1, 300, 300, 8, 8)
     see: dict[str, Any] = {"causal": True, "lengths": np.array([290])}
     want = results(reference, x, **see)

@@ -1,0 +1,241 @@
+"""What threads do for each other within compiled code, without the GIL: count, meet, share a task.
+
+A team is an array of numbers that its threads watch. Its first one, the word, says which task is
+announced, how many may enter it beside its caller, whether it is closed, and how many have entered:
+
+    task << 32 | limit << 16 | closed << 15 | entered
+
+Who enters does so by one atomic exchange of the word, so that a thread that comes late, when the
+caller has done all there was to do and has closed the task, finds the door shut: nobody waits for
+it. A task is a compiled function and its arguments in its caller's frame; where the function is 0
+it is Python's (see `threads`).
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nnspec.accel.arrays import Array
+from nnspec.accel.jit import WIDE, config, helper, kernel, lean_helper
+
+# how often a thread looks before it gives its processor to others, how often until it sleeps, and
+# how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
+LOOKS, PATIENCE, PAUSE = 500, 2000, 20
+CLOSED, LIMIT, TASK = 1 << 15, 1 << 16, 1 << 32
+# a team's numbers: the word, how many have left the task, and what the task is
+LEFT, FUNCTION, ARGUMENTS = 8, 16, 17
+
+
+def new_team() -> Array:
+    """A team without a task."""
+    return np.zeros(24, np.int64)
+
+
+def new_barrier() -> Array:
+    """What `meet` counts in."""
+    return np.zeros(8, np.int64)
+
+
+def new_tickets(count: int) -> Array:
+    """So many rolls of tickets, each for itself in its line of the cache."""
+    return np.zeros((count, 8), np.int64)
+
+
+def _address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+
+def _add(typingctx: Any, counter: Any, number: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature, args)
+        return builder.atomic_rmw("add", address, args[1], "acq_rel")
+
+    return types.int64(counter, types.int64), emit
+
+
+def _value(typingctx: Any, counter: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(_address(context, builder, signature, args), "acquire", 8)
+
+    return types.int64(counter), emit
+
+
+def _exchange(typingctx: Any, counter: Any, old: Any, new: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature, args)
+        pair = builder.cmpxchg(address, args[1], args[2], "acq_rel", "acquire")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(counter, types.int64, types.int64), emit
+
+
+if config.DISABLE_JIT:  # there is one thread
+
+    def _arrive(counter: Array, number: int) -> int:
+        """The counter becomes so much more; what it was."""
+        counter[0] += number
+        return int(counter[0]) - number
+
+    def _arrived(counter: Array) -> int:
+        """What the counter is."""
+        return int(counter[0])
+
+else:
+    _arrive, _arrived = intrinsic(_add), intrinsic(_value)
+
+_swap: Any = intrinsic(_exchange)
+_give_way: Any = types.ExternalFunction(
+    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
+)
+
+
+def _convention(context: Any) -> Any:
+    """The type of a task's function: of Numba's own convention, so that it may call Numba's."""
+    return context.call_conv.get_function_type(types.none, (types.voidptr, types.intp))
+
+
+def _task_of(function: Any) -> Any:
+    """An intrinsic: the addresses of a task that calls this helper, and of the arguments."""
+
+    def outline(typingctx: Any, arguments: Any) -> Any:
+        kind = typingctx.resolve_value_type(function)
+        call = typingctx.resolve_function_type(kind, (types.intp, *arguments), {})
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            name = builder.module.get_unique_name("task")
+            task = ir.Function(builder.module, _convention(context), name)
+            task.linkage = "internal"
+            set.add(task.attributes, WIDE)
+            inner = ir.IRBuilder(task.append_basic_block("entry"))
+            *_, place, part = task.args
+            # in the frame of the caller, who outlasts the task
+            held = cgutils.alloca_once_value(builder, args[0])
+            values = inner.load(inner.bitcast(place, held.type))
+            each = [inner.extract_value(values, k) for k in range(len(arguments))]
+            implementation = context.get_function(kind, call)
+            context.add_linking_libs(getattr(implementation, "libs", ()))
+            implementation(inner, [part, *each])
+            context.call_conv.return_value(inner, context.get_dummy_value())
+            addresses = [builder.ptrtoint(each, ir.IntType(64)) for each in (task, held)]
+            return context.make_tuple(builder, signature.return_type, addresses)
+
+        return types.UniTuple(types.int64, 2)(arguments), emit
+
+    return intrinsic(outline)
+
+
+def _call(typingctx: Any, function: Any, arguments: Any, part: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = _convention(context)
+        result, error, place, _ = kind.args
+        room = [cgutils.alloca_once(builder, each.pointee) for each in (result, error)]
+        task = builder.inttoptr(args[0], kind.as_pointer())
+        builder.call(task, [*room, builder.inttoptr(args[1], place), args[2]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.intp), emit
+
+
+_do: Any = intrinsic(_call)
+
+
+@lean_helper
+def wait(counter: Array, wanted: int) -> None:
+    """Until the counter has come so far."""
+    looks = 0
+    while _arrived(counter) < wanted:
+        looks += 1
+        if looks > LOOKS:  # somebody else has its processor
+            _give_way()
+
+
+@lean_helper
+def meet(barrier: Array, count: int) -> None:
+    """Wait until all `count` threads have come here as often as this one."""
+    if count > 1:
+        wait(barrier, (_arrive(barrier, 1) // count + 1) * count)
+
+
+@lean_helper
+def _announce(team: Array, function: int, arguments: int, limit: int) -> None:
+    """A new task, when all have left the last one."""
+    team[FUNCTION], team[ARGUMENTS], team[LEFT] = function, arguments, 0
+    word = _arrived(team)
+    _swap(team, word, (word // TASK + 1) * TASK + limit * LIMIT)
+
+
+@lean_helper
+def _close(team: Array) -> None:
+    """Let nobody enter from now on, and wait for who has."""
+    wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
+
+
+@lean_helper
+def take(tickets: Array) -> int:
+    """0, 1, 2 …: each number once, whichever of the threads asks."""
+    return int(_arrive(tickets, 1))
+
+
+def shared(function: Any) -> Any:
+    """A helper (team, count, arguments): function(part, *arguments) by up to `count` threads.
+
+    Part 0 is done here, the others by who comes in time, if anybody: the function, a helper too,
+    shares its work by `take`, and waits for nobody but for who has taken some.
+    """
+    task_of = _task_of(function)
+
+    @helper
+    def in_parallel(team: Array, count: int, arguments: tuple[Any, ...]) -> None:
+        if count > 1:
+            task, place = task_of(arguments)
+            _announce(team, task, place, count - 1)
+        function(0, *arguments)
+        if count > 1:
+            _close(team)
+
+    return in_parallel
+
+
+@kernel
+def announce(team: Array, limit: int) -> None:
+    """A task of Python's for so many beside the caller."""
+    _announce(team, 0, 0, limit)
+
+
+@kernel
+def all_left(team: Array, limit: int) -> None:
+    """Wait until so many have done their parts."""
+    wait(team[LEFT:], limit)
+
+
+@kernel
+def serve(team: Array, last: int, finished: bool) -> tuple[bool, int]:
+    """Do compiled tasks after the last one; whether Python's came within patience, and the word.
+
+    That the last one is finished is said here, where the GIL is free for the caller to go on.
+    """
+    if finished:
+        _arrive(team[LEFT:], 1)
+    looks = 0
+    while looks < PATIENCE:
+        word = _arrived(team)
+        if word // TASK == last:
+            looks += 1
+            if looks > LOOKS:
+                _give_way()
+        elif word % LIMIT >= word // LIMIT % LIMIT:  # closed, or full
+            last = word // TASK
+        elif _swap(team, word, word + 1):
+            last, looks = word // TASK, 0
+            if team[FUNCTION] == 0:
+                for _ in range(PAUSE):
+                    _give_way()
+                return True, word
+            _do(team[FUNCTION], team[ARGUMENTS], word % LIMIT + 1)
+            _arrive(team[LEFT:], 1)
+    return False, last * TASK
