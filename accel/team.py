@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import WIDE, config, helper, kernel, lean_helper
+from nnspec.accel.jit import ATTRIBUTES, config, helper, kernel, lean_helper
 
 # how often a thread looks before it gives its processor to others, how often until it sleeps, and
 # how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
@@ -110,7 +110,7 @@ def _task_of(function: Any) -> Any:
             name = builder.module.get_unique_name("task")
             task = ir.Function(builder.module, _convention(context), name)
             task.linkage = "internal"
-            set.add(task.attributes, WIDE)
+            set.add(task.attributes, ATTRIBUTES)
             inner = ir.IRBuilder(task.append_basic_block("entry"))
             *_, place, part = task.args
             # in the frame of the caller, who outlasts the task
