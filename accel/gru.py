@@ -208,12 +208,17 @@ def _run(
 
 @lean_helper
 def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) -> None:
-    """z, r and n = tanh(a + r q) in place of preactivations, and h = z h_prev + (1 - z) n."""
+    """z, r and n = tanh(a + r q) in place of preactivations, and h = z h_prev + (1 - z) n.
+
+    In two loops, as `lstm._cell`.
+    """
     for k in range(0, n.size, lanes(n)):
-        z_t, r_t = sigmoid(take(z, k)), sigmoid(take(r, k))
-        n_t = tanh(take(n, k) + r_t * take(q, k))
-        put(z, k, z_t)
+        r_t = sigmoid(take(r, k))
         put(r, k, r_t)
+        put(n, k, take(n, k) + r_t * take(q, k))
+    for k in range(0, n.size, lanes(n)):
+        z_t, n_t = sigmoid(take(z, k)), tanh(take(n, k))
+        put(z, k, z_t)
         put(n, k, n_t)
         put(h, k, z_t * take(h_prev, k) + (ONE - z_t) * n_t)
 

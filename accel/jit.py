@@ -1,7 +1,8 @@
 """Compilation: `kernel` for what Python calls, `helper` for what kernels call, and the disk cache.
 
 A view of an array costs a count of its references, up and down, each as long as a small product.
-What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`.
+What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`; what
+returns a part of an array to those alone is a `lean_view`.
 
 Numba keys a cached kernel on the text of the kernel's own file: after an edit of a helper in
 another file it goes on to load the old machine code. Nor does it key on NUMBA_BOUNDSCHECK. So each
@@ -133,6 +134,16 @@ def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def lean_view(function: Callable[P, R]) -> Callable[P, R]:
+    """A helper that returns parts of arrays, for lean helpers and lean kernels alone.
+
+    It becomes a part of them, before there are types: by itself, Numba would refuse it.
+    """
+    text(function.__module__)
+    compiled: Callable[P, R] = njit(inline="always", **LEAN)(function)
+    return compiled
+
+
 def contracted(function: Callable[P, R]) -> Callable[P, R]:
     """A helper whose a * b + c may be one fused instruction, which rounds once."""
     text(function.__module__)
@@ -152,7 +163,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def lean_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A kernel without reference counts: it makes no array, and calls no helper that returns one.
 
-    Such a helper would count up what is never counted down: the array would never be freed.
+    Such a helper would count up what is never counted down, and the array would never be freed; a
+    `lean_view` does not.
     """
     return _called(function, LEAN)
 

@@ -486,24 +486,32 @@ def _rows_times(
         lines = [apart(builder, line) for line in lines]
     bases = [builder.gep(M_data, [builder.mul(M_panel, n(panel))]) for panel in range(panels)]
 
-    def following(index: Any, i: Any, step: int, stride: Any) -> Any:
+    def multiples(stride: Any) -> list[Any]:
+        """0, 1, 2 … times the stride, as a round of the loop adds them to its index.
+
+        Where each step's index is computed from that of the step before, LLVM loads what all of
+        them need first, more than there are registers for: 0.6 times as fast.
+        """
+        found = [builder.mul(stride, n(step)) for step in range(STEPS)]
         if isinstance(stride, ir.Constant):
-            return builder.mul(builder.add(i, n(step + 1)), stride)
-        return apart(builder, builder.add(index, stride))
+            return found
+        return [apart(builder, each) for each in found]
+
+    x_steps, M_steps = multiples(x_column), multiples(M_row)
 
     def several(steps: int) -> Callable[..., list[Any]]:
         def body(i: Any, sums: list[Any]) -> list[Any]:
             column, place = builder.mul(i, x_column), builder.mul(i, M_row)
             for step in range(steps):
-                right = [value for base in bases for value in v.pair(base, place)]
+                start = builder.add(place, M_steps[step])
+                right = [value for base in bases for value in v.pair(base, start)]
+                index = builder.add(column, x_steps[step])
                 new = []
                 for row, line in enumerate(lines):
-                    left = v.splat(builder.load(builder.gep(line, [column])))
+                    left = v.splat(builder.load(builder.gep(line, [index])))
                     here = sums[row * len(right) : (row + 1) * len(right)]
                     new += [v.fma(left, a, b) for a, b in zip(right, here, strict=True)]
                 sums = new
-                column = following(column, i, step, x_column)
-                place = following(place, i, step, M_row)
             return sums
 
         return body

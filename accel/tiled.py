@@ -16,7 +16,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import helper, kernel
+from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, rows_of_pair, width
 from nnspec.accel.panels import (
     add_means,
@@ -40,7 +40,7 @@ from nnspec.accel.vectors import VECTOR
 # the columns of a tile
 QUERIES = 64
 # panels and keys of a tile, forward
-PANELS, KEYS = 2, 64
+PANELS, KEYS = 2, 128
 # turns in which a thread does its share of the queries: who is slower does fewer of them
 TURNS = 4
 
@@ -59,39 +59,39 @@ class See(NamedTuple):
         return self.masked or self.causal
 
 
-@helper
+@lean_helper
 def _put(x: Array, y: Array) -> None:
     """y = x."""
     for i in range(x.size):
         y[i] = x[i]
 
 
-@helper
+@lean_helper
 def _divide(x: Array, total: Array) -> None:
     for i in range(x.size):
         x[i] /= total[i]
 
 
-@helper
+@lean_helper
 def _scale_by(p: Array, factor: Array) -> None:
     for i in range(p.size):
         p[i] *= factor[i]
 
 
-@helper
+@lean_helper
 def _select(x: Array, keep: Array, value: Any) -> None:
     for i in range(x.size):
         x[i] = x[i] if keep[i] else value
 
 
-@helper
+@lean_helper
 def _put_before(x: Array, end: int, value: Any) -> None:
     """`value` in the first elements: a loop over all of them is one of whole vectors."""
     for i in range(x.size):
         x[i] = value if i < end else x[i]
 
 
-@helper
+@lean_helper
 def _hide(tile: Array, keep: Array, place: int, value: Any) -> None:
     """`value` for each pair that does not see each other.
 
@@ -106,7 +106,7 @@ def _hide(tile: Array, keep: Array, place: int, value: Any) -> None:
             _put_before(tile[j], j - place, value)
 
 
-@helper
+@lean_helper
 def _mark(
     keep: Array,  # (keys, columns), written to
     mask: Array,  # (L or 1, S or 1)
@@ -133,7 +133,7 @@ def _mark(
             keep[j, : min(j - place, keep.shape[1])] = False
 
 
-@helper
+@lean_helper
 def _clean(packed: Array) -> bool:
     """Zeros in place of what is not finite in panels; whether there was any."""
     flat = packed.reshape(packed.size)
@@ -144,7 +144,7 @@ def _clean(packed: Array) -> bool:
     return True
 
 
-@helper
+@lean_helper
 def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
     """y += a M over what is not finite in M (depth, N), of pairs that see each other.
 
@@ -158,30 +158,30 @@ def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
                         y[r, c] += a[r, d] * M[d, c]
 
 
-@helper
+@lean_view
 def _panels(room: Array, count: int, depth: int, w: int) -> Array:
     """So many panels of so many rows, in the room's beginning."""
     return room[: count * depth * w].reshape(count, depth, w)
 
 
-@helper
+@lean_view
 def _cut(room: Array, size: int) -> tuple[Array, Array]:
     """The first numbers of the room, and the rest."""
     return room[:size], room[size:]
 
 
-@helper
+@lean_view
 def _rows_in(room: Array, rows: int, columns: int) -> Array:
     return room[: rows * columns].reshape(rows, columns)
 
 
-@helper
+@lean_helper
 def _reach(seen: int, until: int, causal: bool) -> int:
     """How many of the keys the queries before place `until` see, of those that the block sees."""
     return min(seen, max(until, 0)) if causal else seen
 
 
-@helper
+@lean_helper
 def _turn(x: Array, panels: Array) -> None:
     """xᵀ in panels, x (queries, K)."""
     (rows, K), w = x.shape, panels.shape[2]
@@ -192,7 +192,7 @@ def _turn(x: Array, panels: Array) -> None:
         pack_transposed(x, panels)
 
 
-@helper
+@lean_helper
 def _panel_scores(k: Array, q_T: Array, s: Array, c: int, pair: bool) -> None:
     """s = k qᵀ for panel c of the queries, or two: q_T in panels, s (the keys, all columns)."""
     (keys, K), w, row = k.shape, q_T.shape[2], s.shape[1]
@@ -225,7 +225,7 @@ def _panel_scores(k: Array, q_T: Array, s: Array, c: int, pair: bool) -> None:
         multiply(k, q_T[c : c + panels], some, 0, panels)
 
 
-@helper
+@lean_helper
 def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
     """s = k qᵀ: k (keys, K), q_T in panels; the first query is at a place among the keys.
 
@@ -245,7 +245,7 @@ def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
             c += 1
 
 
-@helper
+@lean_helper
 def _take_in(s: Array, scale: Any, before: bool, m: Array, total: Array, factor: Array) -> None:
     """`take_in` for all columns of a tile."""
     keys, columns = s.shape
@@ -254,7 +254,7 @@ def _take_in(s: Array, scale: Any, before: bool, m: Array, total: Array, factor:
         take_in(flat, c, columns, keys, scale, before, m, total, factor, c)
 
 
-@helper
+@lean_helper
 def _add_to_mean(p: Array, dp: Array, factor: Array, mean: Array) -> None:
     """mean = mean factor + sum_j p dp, over more keys."""
     keys, columns = p.shape
@@ -262,7 +262,7 @@ def _add_to_mean(p: Array, dp: Array, factor: Array, mean: Array) -> None:
         add_means(p, dp, c, columns, keys, factor, mean, c)
 
 
-@helper
+@lean_helper
 def _put_error(p: Array, dp: Array, factor: Array, mean: Array) -> None:
     """p factor the softmax itself, and ds = p (dp - mean), in place of p and dp."""
     keys, columns = p.shape
@@ -270,14 +270,14 @@ def _put_error(p: Array, dp: Array, factor: Array, mean: Array) -> None:
         put_errors(p, dp, c, columns, keys, factor, mean, c)
 
 
-@helper
+@lean_helper
 def _put_inverse(x: Array, y: Array) -> None:
     """y = 1 / x."""
     for i in range(x.size):
         y[i] = ONE / x[i]
 
 
-@helper
+@lean_helper
 def _put_columns(p: Array, rows: Array) -> None:
     """rows = pᵀ, and 0 for the keys beyond the tile."""
     for start in range(0, p.shape[0], 64):  # what has been read stays in the cache
@@ -288,7 +288,7 @@ def _put_columns(p: Array, rows: Array) -> None:
     rows[:, p.shape[0] :] = 0
 
 
-@helper
+@lean_helper
 def _add_transposed(dp: Array, rows: Array) -> None:
     """dp += rowsᵀ, but for the keys beyond the tile."""
     for start in range(0, dp.shape[0], 64):
@@ -298,35 +298,35 @@ def _add_transposed(dp: Array, rows: Array) -> None:
                 dp[j, i] += rows[i, j]
 
 
-@helper
+@lean_helper
 def _sees_any(mask: Array, query: int, keys: int) -> bool:
     """Whether the query sees one of the first keys by its mask (L or 1, S or 1)."""
     row = mask[query if mask.shape[0] > 1 else 0]
     return keys > 0 and bool(row[:keys].any())
 
 
-@helper
+@lean_view
 def _for_head(mask: Array, b: int, n: int) -> Array:
     """One head's mask, (L or 1, S or 1)."""
     one: Array = mask[b if mask.shape[0] > 1 else 0, n if mask.shape[1] > 1 else 0]
     return one
 
 
-@helper
+@lean_helper
 def _put_times(x: Array, factor: Any, y: Array) -> None:
     """y = factor x."""
     for i in range(y.size):
         y[i] = factor * x[i]
 
 
-@helper
+@lean_helper
 def _put_rows(total: Array, factor: Any, into: Array) -> None:
     """The first rows of `total`, as far as they go, times a factor."""
     for j in range(into.shape[0]):
         _put_times(total[j], factor, into[j])
 
 
-@helper
+@lean_helper
 def _add_values(
     p: Array,  # (keys, columns)
     M: Array,
@@ -388,7 +388,7 @@ def _add_values(
         c += 2 if pair else 1
 
 
-@helper
+@lean_helper
 def _results(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
@@ -482,7 +482,7 @@ def _results(
                     _put_times(out[i], inverse[i], y_rows[i])
 
 
-@helper
+@lean_helper
 def _part(
     number: int,
     q: Array,
@@ -510,7 +510,7 @@ def _part(
 _in_parallel = shared(_part)
 
 
-@kernel
+@lean_kernel
 def _attention(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
@@ -532,7 +532,7 @@ def _attention(
     _in_parallel(team, count, given)
 
 
-@kernel
+@lean_kernel
 def _weights(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
@@ -582,7 +582,7 @@ def _weights(
         _put_columns(p, weights[b, n, first : first + rows])
 
 
-@kernel
+@lean_kernel
 def _attention_vjp(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
