@@ -107,11 +107,9 @@ def steps_at_once(step: int) -> int:
 def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
     _, panels, _, w = W_h.shape
-    if keep:
-        return aligned((T, B, G, panels * w), W_h.dtype, zeros=False)
     step = B * G * panels * w * W_h.itemsize
-    shape = min(T, steps_at_once(step)), B, G, panels * w
-    return room_for("preactivations", shape, W_h.dtype)
+    steps = T if keep else min(T, steps_at_once(step))
+    return room_for("preactivations", (steps, B, G, panels * w), W_h.dtype)
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
@@ -296,11 +294,11 @@ def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Arra
 
     def part(index: int, count: int) -> None:
         units = threads.share(columns, index, count, ROWS)
-        left = aligned((UNIT_BLOCK, SUM_BLOCK), da.dtype, zeros=False)
+        left = room_for("errors", (UNIT_BLOCK, SUM_BLOCK), da.dtype)
         for (some, Y, target, column), room in zip(sums, rooms, strict=True):
             place = (target, column) if room is total else (0, 0)
             rows = Y.reshape(T * B, Y.shape[2])
-            right = aligned((-(-Y.shape[2] // w), SUM_BLOCK, w), da.dtype, zeros=False)
+            right = room_for("rows", (-(-Y.shape[2] // w), SUM_BLOCK, w), da.dtype)
             _add_products(flat, rows, room, right, left, some.start, some.stop, *place, *units)
 
     threads.together(threads.useful(float(T) * B * targets * H * K), part)
