@@ -54,11 +54,11 @@ njit: Any = numba.njit
 config: Any = numba.config
 
 
-# see `_Vectors`; llvmlite does not know these attributes, but prints them
+# see `_Lower`; llvmlite does not know these attributes, but prints them
 ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign"'
 
 
-class _Vectors(Lower):  # type: ignore[misc]
+class _Lower(Lower):  # type: ignore[misc]
     """Code whose loops may take the widest vectors, and whose stack has room for whole ones.
 
     LLVM keeps to half of them on some processors, which are said to slow down with 512 bits; they
@@ -78,8 +78,8 @@ class _VectorLowering(NativeLowering):  # type: ignore[misc]
     _name = "vector_lowering"
 
     @property
-    def lowering_class(self) -> type[_Vectors]:
-        return _Vectors
+    def lowering_class(self) -> type[_Lower]:
+        return _Lower
 
 
 class Compiler(CompilerBase):  # type: ignore[misc]

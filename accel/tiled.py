@@ -59,6 +59,20 @@ class See(NamedTuple):
         return self.masked or self.causal
 
 
+class _Call(NamedTuple):
+    """What attention is called with."""
+
+    q: Array  # (B, N, L, K)
+    k: Array  # (B, N, S, K)
+    v: Array  # (B, N, S, J)
+    scale: Any
+    mask: Array  # these four as in `See`
+    masked: bool
+    lengths: Array
+    causal: bool
+    w: int
+
+
 @lean_helper
 def _put(x: Array, y: Array) -> None:
     """y = x."""
@@ -364,46 +378,24 @@ def _add_values(
             else:
                 rows = 8 if ROWS == 8 and left >= 8 else 4
             depth = _reach(keys, place + i + rows, causal)
+            product = p, columns, i, M, M_row, from_M, M_panel, depth
+            sums = flat, row, from_total, before, factor, last, inverse, y, y_row, from_y
             if pair and rows == 6:
-                add_pair_6(
-                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
-                    before, factor, last, inverse, y, y_row, from_y,
-                )  # fmt: skip
+                add_pair_6(*product, *sums)
             elif pair:
-                add_pair_4(
-                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
-                    before, factor, last, inverse, y, y_row, from_y,
-                )  # fmt: skip
+                add_pair_4(*product, *sums)
             elif rows == 8:
-                add_product_8(
-                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
-                    before, factor, last, inverse, y, y_row, from_y,
-                )  # fmt: skip
+                add_product_8(*product, *sums)
             else:
-                add_product_4(
-                    p, columns, i, M, M_row, from_M, M_panel, depth, flat, row, from_total,
-                    before, factor, last, inverse, y, y_row, from_y,
-                )  # fmt: skip
+                add_product_4(*product, *sums)
             i += rows
         c += 2 if pair else 1
 
 
 @lean_helper
-def _results(
-    q: Array,  # (B, N, L, K)
-    k: Array,  # (B, N, S, K)
-    v: Array,  # (B, N, S, J)
-    scale: Any,
-    mask: Array,
-    masked: bool,
-    lengths: Array,
-    causal: bool,
-    room: Array,
-    w: int,
-    unit: int,
-    unit_end: int,
-    y: Array,  # (B, N, L, J)
-) -> None:
+def _results(call: _Call, room: Array, unit: int, unit_end: int, y: Array) -> None:
+    """The results of some blocks of queries."""
+    q, k, v, scale, mask, masked, lengths, causal, w = call
     N, L, J = y.shape[1:]
     S, K = k.shape[2:]
     blocks = -(-L // QUERIES)
@@ -483,27 +475,11 @@ def _results(
 
 
 @lean_helper
-def _part(
-    number: int,
-    q: Array,
-    k: Array,
-    v: Array,
-    scale: Any,
-    mask: Array,
-    masked: bool,
-    lengths: Array,
-    causal: bool,
-    rooms: Array,
-    w: int,
-    at_once: int,
-    tickets: Array,
-    y: Array,
-) -> None:
+def _part(number: int, call: _Call, rooms: Array, at_once: int, tickets: Array, y: Array) -> None:
     units = y.shape[0] * y.shape[1] * -(-y.shape[2] // QUERIES)
     room, unit = rooms[number], take(tickets) * at_once
     while unit < units:
-        unit_end = min(unit + at_once, units)
-        _results(q, k, v, scale, mask, masked, lengths, causal, room, w, unit, unit_end, y)
+        _results(call, room, unit, min(unit + at_once, units), y)
         unit = take(tickets) * at_once
 
 
@@ -512,24 +488,24 @@ _in_parallel = shared(_part)
 
 @lean_kernel
 def _attention(
-    q: Array,  # (B, N, L, K)
-    k: Array,  # (B, N, S, K)
-    v: Array,  # (B, N, S, J)
+    q: Array,  # these nine as in `_Call`, which from Python would take long to unpack
+    k: Array,
+    v: Array,
     scale: Any,
     mask: Array,
     masked: bool,
     lengths: Array,
     causal: bool,
-    rooms: Array,  # one for each thread
     w: int,
+    rooms: Array,  # one for each thread
     at_once: int,  # blocks of queries that a thread does in turn
     tickets: Array,
     y: Array,  # (B, N, L, J)
     team: Array,
     count: int,
 ) -> None:
-    given = q, k, v, scale, mask, masked, lengths, causal, rooms, w, at_once, tickets, y
-    _in_parallel(team, count, given)
+    call = _Call(q, k, v, scale, mask, masked, lengths, causal, w)
+    _in_parallel(team, count, (call, rooms, at_once, tickets, y))
 
 
 @lean_kernel
@@ -742,8 +718,7 @@ def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     else:
         at_once = -(-B * N * blocks // (TURNS * count))
     rooms, tickets = room_for("attention", (count, size), dtype), new_tickets(1)[0]
-    given = q, k, v, scale, *see, rooms, w, at_once, tickets, y
-    threads.in_team(count, _attention, *given)
+    threads.in_team(count, _attention, q, k, v, scale, *see, w, rooms, at_once, tickets, y)
     return y
 
 
