@@ -270,10 +270,10 @@ def run_command(
         threading.Thread(target=work, args=each, daemon=True)
         for each in zip(processes, ends, strict=True)
     ]
-    for thread in threads:
-        thread.start()
     complete = True
     try:
+        for thread in threads:
+            thread.start()
         for thread in threads:
             # a join without a limit would keep an interrupt waiting
             while thread.is_alive():
@@ -286,7 +286,8 @@ def run_command(
             if running is not None:
                 running.kill()
         for thread in threads:
-            thread.join(5)
+            if thread.is_alive():  # not every one needs to have begun
+                thread.join(5)
     if broken:
         raise broken[0]
     ordered = [applied(results[index], known) for index in sorted(results)]

@@ -187,10 +187,22 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     written.close()
 
 
-def test_an_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
+# a shell's background jobs ignore interrupts, and so would what tests in one start
+HEEDS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+# a thread's start comes back a second late, as it may on a busy machine
+LATE = """
+import threading, time
+start = threading.Thread.start
+threading.Thread.start = lambda thread: (start(thread), time.sleep(1))
+"""
+
+
+@pytest.mark.parametrize("before", ["", LATE], ids=["waiting", "starting"])
+def test_an_interrupt_keeps_what_there_is(tmp_path: Path, before: str) -> None:
     words = ["run", f"{BACKENDS}:SleepsAndGivesNan", "--only", "sigmoid"]
+    python, option, code = NNSPEC
     with subprocess.Popen(
-        [*NNSPEC, *words, "--report", str(tmp_path)],
+        [python, option, HEEDS + before + code, *words, "--report", str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ,
