@@ -17,14 +17,7 @@ from typing import Any
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import config
-from nnspec.accel.team import (
-    LIMIT,
-    TASK,
-    all_left,
-    announce,
-    new_team,
-    serve,
-)
+from nnspec.accel.team import LIMIT, TASK, all_left, announce, new_team, serve
 
 # a thread that is awake begins a task of Python's some 20 µs after its caller, as both need the
 # GIL, and a compiled one within 2: what takes less than a few times that is done by one
