@@ -1,7 +1,7 @@
 """Products of rows and matrices: what the kernels share, and a layer f(x Wᵀ + b) with its VJP.
 
-A product of many rows packs its matrix first, as much of it at a time as a room holds. Threads
-share the panels to pack, then the rows, which all meet what every thread has packed.
+A product of many rows packs its matrix first, some columns of it at a time, which all rows then
+meet. Threads share the columns, and the rows where there are few columns.
 """
 
 from typing import Any
@@ -12,7 +12,6 @@ from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import contracted, helper, kernel, lean_helper
 from nnspec.accel.packed import (
-    KEPT,
     add_to,
     aligned,
     fill,
@@ -25,15 +24,16 @@ from nnspec.accel.packed import (
 )
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
-from nnspec.accel.team import new_tickets, shared, take, wait
+from nnspec.accel.team import new_tickets, shared, take
 from nnspec.accel.vector_math import sigmoid, tanh
 
 # rows from which on it pays to pack the matrix
 MANY = 8
-# panels of the matrix that are packed at once, over as much of its depth as a room holds
-AT_ONCE = 64
-# units of a product for each thread, and the rows of one: each reads the packed matrix once more
-UNITS, UNIT_ROWS = 4, 64
+# panels of the matrix that a thread packs at once, and how deep: half a megabyte, which stays in
+# the second-level cache while the rows go by
+PANELS, DEPTH = 8, 512
+# units of a product for each thread, and the least rows of one: each packs its part of the matrix
+UNITS, UNIT_ROWS = 2, 64
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
 
@@ -133,27 +133,24 @@ def _few_rows(
 def _pack_panels(
     M: Array,  # (N, K) where it is transposed, else (K, N)
     transposed: bool,
-    left: int,  # the column of M that the packed ones begin with
+    first: int,
+    last: int,
     deep: int,
     deep_end: int,
     packed: Array,  # (panels, deep_end - deep, WIDTH)
-    panel: int,
-    panel_end: int,
 ) -> None:
-    w = packed.shape[2]
-    N = M.shape[0] if transposed else M.shape[1]
-    first, last = left + panel * w, min(left + panel_end * w, N)
     if transposed:
-        pack_transposed(M[first:last, deep:deep_end], packed[panel:panel_end])
+        pack_transposed(M[first:last, deep:deep_end], packed)
     else:
-        pack_part(M, deep, first, last, packed[panel:panel_end])
+        pack_part(M, deep, first, last, packed)
 
 
 @helper
 def _add_panels(
     x: Array,  # (B, K)
     packed: Array,  # (panels, deep_end - deep, WIDTH)
-    left: int,
+    first: int,
+    last: int,
     deep: int,
     deep_end: int,
     b: Array,  # (N,)
@@ -162,26 +159,22 @@ def _add_panels(
     code: int,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
 ) -> None:
-    w = packed.shape[2]
-    K, N = x.shape[1], y.shape[1]
-    first, last = left + panel * w, min(left + panel_end * w, N)
+    w, K = packed.shape[2], x.shape[1]
     whole = (last - first) // w
     inside = first + whole * w  # what comes then is within a panel
-    some, part = x[row:row_end, deep:deep_end], packed[panel:panel_end]
+    some = x[row:row_end, deep:deep_end]
     if deep == 0:
         for i in range(row, row_end):
             fill(y[i, inside if K else first : last], b[inside if K else first : last])
         if K:
-            add_to(b[first:last], 0, some, part, y[row:row_end, first:last], 0, whole)
+            add_to(b[first:last], 0, some, packed, y[row:row_end, first:last], 0, whole)
     else:
-        multiply(some, part, y[row:row_end, first:last], 0, whole)
+        multiply(some, packed, y[row:row_end, first:last], 0, whole)
     if inside < last:
         if deep == 0:
             rest[row:row_end] = 0
-        multiply(some, part[whole:], rest[row:row_end], 0, 1)
+        multiply(some, packed[whole:], rest[row:row_end], 0, 1)
     if deep_end == K:
         for i in range(row, row_end):
             for j in range(inside, last):
@@ -190,67 +183,57 @@ def _add_panels(
 
 
 @helper
-def _part_of_slice(
+def _part_of_product(
     part: int,
     x: Array,
     M: Array,
     transposed: bool,
-    left: int,
-    deep: int,
-    deep_end: int,
-    packed: Array,
     b: Array,
     y: Array,
     rest: Array,
     code: int,
-    units: int,
-    tickets: Array,  # (3, 8)
+    rooms: Array,  # (threads, numbers of PANELS panels)
+    row_units: int,
+    column_units: int,
+    tickets: Array,
 ) -> None:
-    panels = packed.shape[0]
-    pack_units = min(units, panels)
-    row_units = max(1, min(len(x) // UNIT_ROWS, units))
-    column_units = min(-(-units // row_units), -(-panels // 2))
-    unit = take(tickets[0])
-    while unit < pack_units:
-        panel, panel_end = _share(panels, unit, pack_units)
-        _pack_panels(M, transposed, left, deep, deep_end, packed, panel, panel_end)
-        take(tickets[1])  # one more is done
-        unit = take(tickets[0])
-    wait(tickets[1], pack_units)
-    unit = take(tickets[2])
+    w, K, N = rest.shape[1], x.shape[1], y.shape[1]
+    unit = take(tickets)
     while unit < row_units * column_units:
         row, row_end = _share(len(x), unit // column_units, row_units, 4)
-        panel, panel_end = _share(panels, unit % column_units, column_units, 2)
-        _add_panels(
-            x, packed, left, deep, deep_end, b, y, rest, code, row, row_end, panel, panel_end
-        )
-        unit = take(tickets[2])
+        panel, panel_end = _share(-(-N // w), unit % column_units, column_units, 2)
+        first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
+        for deep in range(0, max(K, 1), DEPTH):
+            deep_end = min(deep + DEPTH, K)
+            numbers = panels * (deep_end - deep) * w
+            packed = rooms[part, :numbers].reshape(panels, deep_end - deep, w)
+            _pack_panels(M, transposed, first, last, deep, deep_end, packed)
+            _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)
+        unit = take(tickets)
 
 
-_in_parallel = shared(_part_of_slice)
+_in_parallel = shared(_part_of_product)
 
 
 @kernel
-def _add_slice(
+def _product(
     x: Array,
     M: Array,
     transposed: bool,
-    left: int,  # the first column of the slice of M, …
-    deep: int,  # … its first row, …
-    deep_end: int,  # … and where it ends
-    packed: Array,
     b: Array,
     y: Array,
     rest: Array,
     code: int,
+    rooms: Array,
+    row_units: int,
+    column_units: int,
     tickets: Array,
     team: Array,
     count: int,
 ) -> None:
-    """Add to y what x meets in a slice of M."""
-    units = UNITS * count if count > 1 else 1
-    slice_of = x, M, transposed, left, deep, deep_end, packed, b, y, rest, code, units, tickets
-    _in_parallel(team, count, slice_of)
+    """y = f(x M + b), by some columns of M at a time and perhaps some rows of x."""
+    units = row_units, column_units, tickets
+    _in_parallel(team, count, (x, M, transposed, b, y, rest, code, rooms, *units))
 
 
 def product(
@@ -273,16 +256,16 @@ def product(
         return y
     count = threads.useful(float(B) * K * N, compiled=True)
     w = width(dtype)
-    panels = -(-N // w)
+    panels, row_units, at_once = -(-N // w), 1, PANELS
+    if count > 1:
+        at_once = max(2, min(PANELS, panels // (UNITS * count) // 2 * 2))
+    column_units = -(-panels // at_once)
+    if count > 1 and column_units:
+        row_units = max(1, min(B // UNIT_ROWS, UNITS * count // column_units))
     rest = np.empty((B if N % w else 0, w), dtype)
-    for left in range(0, panels, AT_ONCE):
-        here = min(panels - left, AT_ONCE)
-        depth = max(1, min(K, KEPT // (here * w * x.itemsize)))
-        for deep in range(0, max(K, 1), depth):
-            deep_end = min(deep + depth, K)
-            packed, tickets = room_for("product", (here, deep_end - deep, w), dtype), new_tickets(3)
-            of_M = M, transposed, left * w, deep, deep_end, packed
-            threads.in_team(count, _add_slice, x, *of_M, start, y, rest, code, tickets)
+    rooms = room_for("product", (count, min(PANELS, panels) * min(K, DEPTH) * w), dtype)
+    units = row_units, column_units, new_tickets(1)[0]
+    threads.in_team(count, _product, x, M, transposed, start, y, rest, code, rooms, *units)
     return y
 
 

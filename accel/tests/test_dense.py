@@ -83,6 +83,26 @@ def test_affine_at_every_edge(dtype: Any, I: int, O: int) -> None:
         np.testing.assert_array_equal(d["db"], dy.sum(axis=0))
 
 
+@both
+@pytest.mark.parametrize("shape", [(130, 1100, 600), (700, 513, 40), (9, 512, 1500), (300, 0, 300)])
+def test_affine_of_several_units_in_any_threads(
+    dtype: Any, shape: tuple[int, int, int], any_threads: Callable[[Callable[[], Any]], None]
+) -> None:
+    B, I, O = shape
+    rng = np.random.default_rng(O)
+    x, W, b, dy = (
+        rng.integers(-4, 5, shape).astype(dtype) for shape in ((B, I), (O, I), (O,), (B, O))
+    )
+    layer, _ = functions("primitives", "affine")
+    vjp, _ = functions("primitives", "affine_vjp")
+    any_threads(lambda: layer(x, W, b=b))
+    any_threads(lambda: vjp(x, W, dy, b=b))
+    np.testing.assert_array_equal(layer(x, W, b=b), x @ W.T + b)
+    d = vjp(x, W, dy, b=b)
+    np.testing.assert_array_equal(d["dx"], dy @ W)
+    np.testing.assert_array_equal(d["dW"], dy.T @ x)
+
+
 @pytest.mark.parametrize("B", [3, 40])
 def test_a_layer_of_arrays_that_are_not_contiguous(B: int) -> None:
     rng = np.random.default_rng(B)
