@@ -29,7 +29,7 @@ from nnspec.reference.array import Array
 
 # what a process may take to answer
 TIMEOUT = 600.0
-# seconds after which a call of this package's own is not repeated but for its rounds
+# seconds after which a call is not repeated but for its rounds
 LONG = 1.0
 # the largest error of a contender, as a share of the largest number of the output
 AGREEMENT = 1e-4
@@ -206,8 +206,8 @@ class _Stage:
                 begin = time.perf_counter()
                 result = self._ready.call()
                 taken = time.perf_counter() - begin
-                # who takes so long does not owe it to compilation
-                long = taken > LONG and self._name in contenders.OWN
+                # who compiles nothing takes as long the next time
+                long = taken > LONG and self._name == "reference"
                 found.append((taken if long else _seconds(self._ready, batch), word))
             except Exception as error:
                 refused = error
@@ -224,12 +224,12 @@ class _Stage:
         outputs = self._ready.outputs(result)
         return word, {n: np.ascontiguousarray(a) for n, a in outputs.items()}, seconds
 
-    def turn(self, iterations: int) -> float:
-        """Seconds of one iteration, their mean."""
+    def turn(self, iterations: int, wake: bool) -> float:
+        """Seconds of one iteration, their mean; `wake` calls it once before."""
         assert self._ready is not None
         call = self._ready.call
         gc.disable()
-        if iterations > 1:
+        if wake:
             call()
         begin = time.perf_counter()
         for _ in range(iterations):
@@ -385,7 +385,8 @@ class Contest:
                 if number >= rounds[name] or name in done.refused:
                     continue
                 try:
-                    seconds = self._processes[name].ask("turn", done.iterations[name])
+                    wake = turn[name] < LONG
+                    seconds = self._processes[name].ask("turn", done.iterations[name], wake)
                 except BenchError as error:
                     done.refused[name] = str(error)
                     done.seconds.pop(name, None)
