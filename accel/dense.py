@@ -10,7 +10,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import contracted, helper, kernel, lean_helper
+from nnspec.accel.jit import contracted, helper, kernel, lean_helper, lean_kernel
 from nnspec.accel.packed import (
     add_to,
     aligned,
@@ -72,7 +72,7 @@ def add_outer(M: Array, y: Array, x: Array) -> None:
         add_scaled(M[n], y[n], x)
 
 
-@helper
+@lean_helper
 def activate_row(y: Array, code: int) -> None:
     """f(y), in place."""
     if code == TANH:
@@ -112,7 +112,7 @@ def _add_row(total: Array, x: Array) -> None:
         total[k] += x[k]
 
 
-@kernel
+@lean_kernel
 def _few_rows(
     x: Array,  # (B, K)
     M: Array,  # (N, K)
@@ -129,7 +129,7 @@ def _few_rows(
         activate_row(y[i, first:last], code)
 
 
-@helper
+@lean_helper
 def _pack_panels(
     M: Array,  # (N, K) where it is transposed, else (K, N)
     transposed: bool,
@@ -145,7 +145,7 @@ def _pack_panels(
         pack_part(M, deep, first, last, packed)
 
 
-@helper
+@lean_helper
 def _add_panels(
     x: Array,  # (B, K)
     packed: Array,  # (panels, deep_end - deep, WIDTH)
@@ -182,7 +182,7 @@ def _add_panels(
             activate_row(y[i, first:last], code)
 
 
-@helper
+@lean_helper
 def _part_of_product(
     part: int,
     x: Array,
@@ -215,7 +215,7 @@ def _part_of_product(
 _in_parallel = shared(_part_of_product)
 
 
-@kernel
+@lean_kernel
 def _product(
     x: Array,
     M: Array,
