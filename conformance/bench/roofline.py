@@ -21,8 +21,8 @@ from nnspec.reference.array import Array
 
 # rows, depth and panels of a product that fits the L1 cache
 ROWS, DEPTH, PANELS = 12, 128, 2
-# working sets of one thread: in the L1, L2 and L3 cache, and far beyond
-SETS = (16 * 2**10, 256 * 2**10, 4 * 2**20, 256 * 2**20)
+# working sets of one thread: in the L1 cache, a small and a large L2, the L3, and far beyond
+SETS = (16 * 2**10, 256 * 2**10, 2**20, 4 * 2**20, 256 * 2**20)
 # seconds of one measurement, of which the best counts
 SECONDS, TRIES = 0.1, 5
 
