@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nnspec.conformance.bench import contenders, grid
+from nnspec.conformance.bench import contenders, grid, turns
 from nnspec.conformance.bench.grid import GRID, Point
 from nnspec.conformance.bench.roofline import Roofline
 from nnspec.conformance.bench.tables import BEGIN, END
@@ -94,6 +94,22 @@ def test_disagreement_is_one_sentence(got: dict[str, np.ndarray], words: str) ->
     found = disagreement(got, {"y": np.array([1.0, -2.0])})
     assert found.startswith(words)
     assert bool(found) == bool(words)
+
+
+@pytest.mark.parametrize(("name", "once"), [("reference", True), ("accel", False)])
+def test_a_long_first_call_is_only_the_measure_of_who_compiles_nothing(
+    name: str, once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    class Slow:
+        @staticmethod
+        def ways(name: str, point: Point, inputs: dict[str, np.ndarray]) -> contenders.Ways:
+            yield "", lambda: contenders.Ready(lambda: calls.append(1), lambda found: {})
+
+    monkeypatch.setattr(turns, "LONG", 0.0)
+    turns._Stage(name, Slow).prepare(SMALL[0], 0.001)
+    assert (len(calls) == 1) == once
 
 
 def test_ratios_are_paired_by_round() -> None:
