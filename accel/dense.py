@@ -18,13 +18,14 @@ from nnspec.accel.packed import (
     multiply,
     pack_part,
     pack_transposed,
+    panels_in,
     room_for,
     transpose,
     width,
 )
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
-from nnspec.accel.team import new_tickets, shared, take
+from nnspec.accel.team import new_counter, shared, take
 from nnspec.accel.vector_math import sigmoid, tanh
 
 # rows from which on it pays to pack the matrix
@@ -205,8 +206,7 @@ def _part_of_product(
         first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
         for deep in range(0, max(K, 1), DEPTH):
             deep_end = min(deep + DEPTH, K)
-            numbers = panels * (deep_end - deep) * w
-            packed = rooms[part, :numbers].reshape(panels, deep_end - deep, w)
+            packed = panels_in(rooms[part], panels, deep_end - deep, w)
             _pack_panels(M, transposed, first, last, deep, deep_end, packed)
             _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)
         unit = take(tickets)
@@ -256,15 +256,13 @@ def product(
         return y
     count = threads.useful(float(B) * K * N, compiled=True)
     w = width(dtype)
-    panels, row_units, at_once = -(-N // w), 1, PANELS
-    if count > 1:
-        at_once = max(2, min(PANELS, panels // (UNITS * count) // 2 * 2))
+    panels, wanted = -(-N // w), UNITS * count if count > 1 else 1
+    at_once = PANELS if count == 1 else max(2, min(PANELS, panels // wanted // 2 * 2))
     column_units = -(-panels // at_once)
-    if count > 1 and column_units:
-        row_units = max(1, min(B // UNIT_ROWS, UNITS * count // column_units))
+    row_units = max(1, min(B // UNIT_ROWS, wanted // max(column_units, 1)))
     rest = np.empty((B if N % w else 0, w), dtype)
     rooms = room_for("product", (count, min(PANELS, panels) * min(K, DEPTH) * w), dtype)
-    units = row_units, column_units, new_tickets(1)[0]
+    units = row_units, column_units, new_counter()
     threads.in_team(count, _product, x, M, transposed, start, y, rest, code, rooms, *units)
     return y
 

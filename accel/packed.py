@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import config, lean_helper
+from nnspec.accel.jit import config, lean_helper, lean_view
 from nnspec.accel.vectors import VECTOR, spread
 
 # rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
@@ -65,6 +65,12 @@ def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
     if room.nbytes <= KEPT:
         setattr(_rooms, purpose, room)
     return room
+
+
+@lean_view
+def panels_in(room: Array, count: int, depth: int, w: int) -> Array:
+    """So many panels of so many rows, in the room's beginning."""
+    return room[: count * depth * w].reshape(count, depth, w)
 
 
 def apart(builder: Any, value: Any) -> Any:

@@ -27,7 +27,7 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
-from nnspec.accel.team import new_barrier
+from nnspec.accel.team import new_counter
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
@@ -119,9 +119,9 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     if not by_rows:
         count = min(count, panels) if B * per_row > STEP else 1
     if count == 1:
-        work(0, B, 0, panels, new_barrier(), 1)
+        work(0, B, 0, panels, new_counter(), 1)
         return
-    barrier = new_barrier()
+    barrier = new_counter()
     if by_rows:
         # units of a few tiles at the least: each reads the weights once more
         units = min(UNITS * count, B // UNIT_ROWS)

@@ -36,14 +36,9 @@ def new_team() -> Array:
     return np.zeros(24, np.int64)
 
 
-def new_barrier() -> Array:
-    """What `meet` counts in."""
+def new_counter() -> Array:
+    """What `meet` counts in, or a roll of tickets for `take`: a line of the cache for itself."""
     return np.zeros(8, np.int64)
-
-
-def new_tickets(count: int) -> Array:
-    """So many rolls of tickets, each for itself in its line of the cache."""
-    return np.zeros((count, 8), np.int64)
 
 
 def _address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -145,7 +140,7 @@ _do: Any = intrinsic(_call)
 
 
 @lean_helper
-def wait(counter: Array, wanted: int) -> None:
+def _wait(counter: Array, wanted: int) -> None:
     """Until the counter has come so far."""
     looks = 0
     while _arrived(counter) < wanted:
@@ -158,7 +153,7 @@ def wait(counter: Array, wanted: int) -> None:
 def meet(barrier: Array, count: int) -> None:
     """Wait until all `count` threads have come here as often as this one."""
     if count > 1:
-        wait(barrier, (_arrive(barrier, 1) // count + 1) * count)
+        _wait(barrier, (_arrive(barrier, 1) // count + 1) * count)
 
 
 @lean_helper
@@ -172,7 +167,7 @@ def _announce(team: Array, function: int, arguments: int, limit: int) -> None:
 @lean_helper
 def _close(team: Array) -> None:
     """Let nobody enter from now on, and wait for who has."""
-    wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
+    _wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
 
 
 @lean_helper
@@ -210,7 +205,7 @@ def announce(team: Array, limit: int) -> None:
 @kernel
 def all_left(team: Array, limit: int) -> None:
     """Wait until so many have done their parts."""
-    wait(team[LEFT:], limit)
+    _wait(team[LEFT:], limit)
 
 
 @kernel

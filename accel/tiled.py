@@ -17,7 +17,16 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
-from nnspec.accel.packed import ROWS, multiply, pack, pack_transposed, room_for, rows_of_pair, width
+from nnspec.accel.packed import (
+    ROWS,
+    multiply,
+    pack,
+    pack_transposed,
+    panels_in,
+    room_for,
+    rows_of_pair,
+    width,
+)
 from nnspec.accel.panels import (
     add_means,
     add_pair_4,
@@ -34,7 +43,7 @@ from nnspec.accel.panels import (
     take_in,
 )
 from nnspec.accel.scalar import ONE, ZERO
-from nnspec.accel.team import new_tickets, shared, take
+from nnspec.accel.team import new_counter, shared, take
 from nnspec.accel.vectors import VECTOR
 
 # the columns of a tile
@@ -170,12 +179,6 @@ def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
                 for r in range(a.shape[0]):
                     if keep[r, d]:
                         y[r, c] += a[r, d] * M[d, c]
-
-
-@lean_view
-def _panels(room: Array, count: int, depth: int, w: int) -> Array:
-    """So many panels of so many rows, in the room's beginning."""
-    return room[: count * depth * w].reshape(count, depth, w)
 
 
 @lean_view
@@ -424,7 +427,7 @@ def _results(call: _Call, room: Array, unit: int, unit_end: int, y: Array) -> No
                 as_it_lies = all_finite(v_line, head, length * by_J)
             odd = False
             if not as_it_lies:
-                packed = _panels(values, by_J, length, w)
+                packed = panels_in(values, by_J, length, w)
                 pack(v[b, n, :length], packed)
                 odd = hides and _clean(packed)
         M, M_row, M_start, M_panel = values, w, 0, length * w
@@ -436,7 +439,7 @@ def _results(call: _Call, room: Array, unit: int, unit_end: int, y: Array) -> No
             columns = wide * w
             m, total = maxima[:columns], totals[:columns]
             inverse, factor = inverses[:columns], factors[:columns]
-            q_T, out = _panels(crosswise, wide, K, w), _rows_in(part, columns, by_J * w)
+            q_T, out = panels_in(crosswise, wide, K, w), _rows_in(part, columns, by_J * w)
             reach = _reach(length, place + rows, causal)
             y_rows, y_start = y[b, n, start : start + rows], ((b * N + n) * L + start) * J
             if reach <= 0:
@@ -540,7 +543,7 @@ def _weights(
         wide = -(-rows // w)
         seen = _reach(lengths[b], place + rows, causal)
         p = _rows_in(tile, seen, wide * w)
-        q_T = _panels(crosswise, wide, K, w)
+        q_T = panels_in(crosswise, wide, K, w)
         _turn(q[b, n, first : first + rows], q_T)
         _scores(k[b, n, :seen], q_T, p, place, causal)
         keep = _rows_in(keep_room, 0, wide * w)
@@ -610,7 +613,7 @@ def _attention_vjp(
         rows, length = min(QUERIES, L - first), lengths[b]
         wide = -(-rows // w)
         columns = wide * w
-        k_panels = _panels(keys, by_K, length, w)
+        k_panels = panels_in(keys, by_K, length, w)
         if u == unit or first == 0:
             pack(k[b, n, :length], k_panels)
             odd_k = hides and _clean(k_panels)
@@ -625,8 +628,8 @@ def _attention_vjp(
             m, total, factor = maxima[:columns], totals[:columns], factors[:columns]
             mean, spare = means[:columns], spares[:columns]
             risen = _rows_in(risen_room, -(-S // KEYS), columns)
-            q_T, dy_T = _panels(crosswise, wide, K, w), _panels(d_crosswise, wide, J, w)
-            dy_panels, q_panels = _panels(along, by_J, rows, w), _panels(q_room, by_K, rows, w)
+            q_T, dy_T = panels_in(crosswise, wide, K, w), panels_in(d_crosswise, wide, J, w)
+            dy_panels, q_panels = panels_in(along, by_J, rows, w), panels_in(q_room, by_K, rows, w)
             dq_part = _rows_in(dq_room, columns, by_K * w)
             place = first + behind
             _turn(q_rows, q_T)
@@ -717,7 +720,7 @@ def attention(q: Array, k: Array, v: Array, see: See) -> Array:
         at_once = blocks  # of a whole head, whose values are then packed once
     else:
         at_once = -(-B * N * blocks // (TURNS * count))
-    rooms, tickets = room_for("attention", (count, size), dtype), new_tickets(1)[0]
+    rooms, tickets = room_for("attention", (count, size), dtype), new_counter()
     threads.in_team(count, _attention, q, k, v, scale, *see, w, rooms, at_once, tickets, y)
     return y
 

@@ -9,7 +9,7 @@ import pytest
 
 from nnspec.accel import jit, threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.team import new_tickets, shared, take
+from nnspec.accel.team import new_counter, shared, take
 
 compiled = pytest.mark.skipif(
     jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread"
@@ -37,7 +37,7 @@ def _add_all(y: Array, parts: Array, factor: Any, tickets: Array, team: Array, c
 def _added(count: int, units: int = 50, size: int = 300) -> Array:
     """The part that did each unit, all of which are found done once."""
     y, parts = np.zeros((units, size)), np.full(units, -1)
-    threads.in_team(count, _add_all, y, parts, 0.5, new_tickets(1)[0])
+    threads.in_team(count, _add_all, y, parts, 0.5, new_counter())
     np.testing.assert_array_equal(y, np.broadcast_to(0.5 * np.arange(size), y.shape))
     assert parts.min() >= 0
     assert parts.max() < count
