@@ -4,7 +4,7 @@ A process is pinned to the processors that its threads may use, before it import
 its turns it is suspended: the frameworks' thread pools go on looking for work after the last call
 (onnxruntime's for a second and more), at the cost of whoever is next, and to forbid them that would
 slow them down in their own turns. A turn is a batch of iterations after one that is not timed,
-which wakes the threads and fills the caches.
+which wakes the threads and fills the caches (but where it takes more than a second).
 """
 
 import contextlib
