@@ -23,6 +23,7 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
+from nnspec.accel.parts import panel_rows, split_panels
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
 from nnspec.accel.team import new_counter, shared, take
@@ -38,7 +39,7 @@ UNITS, UNIT_ROWS = 2, 64
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
 
-_share = lean_helper(threads.share)
+_share, _panel_rows = lean_helper(threads.share), lean_helper(panel_rows)
 
 
 @contracted
@@ -138,18 +139,20 @@ def _pack_panels(
     last: int,
     deep: int,
     deep_end: int,
-    packed: Array,  # (panels, deep_end - deep, WIDTH)
+    packed: Array,  # (panels, deep_end - deep, perhaps with parts, WIDTH)
 ) -> None:
+    depth = deep_end - deep
     if transposed:
-        pack_transposed(M[first:last, deep:deep_end], packed)
+        pack_transposed(M[first:last, deep:deep_end], packed[:, :depth])
     else:
-        pack_part(M, deep, first, last, packed)
+        pack_part(M, deep, first, last, packed[:, :depth])
+    split_panels(packed, depth)
 
 
 @lean_helper
 def _add_panels(
     x: Array,  # (B, K)
-    packed: Array,  # (panels, deep_end - deep, WIDTH)
+    packed: Array,  # as `_pack_panels` leaves it
     first: int,
     last: int,
     deep: int,
@@ -206,7 +209,9 @@ def _part_of_product(
         first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
         for deep in range(0, max(K, 1), DEPTH):
             deep_end = min(deep + DEPTH, K)
-            packed = panels_in(rooms[part], panels, deep_end - deep, w)
+            depth = deep_end - deep
+            deeper = _panel_rows(depth, w, row_end - row, panels)
+            packed = panels_in(rooms[part], panels, deeper, w)
             _pack_panels(M, transposed, first, last, deep, deep_end, packed)
             _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)
         unit = take(tickets)
@@ -261,7 +266,9 @@ def product(
     column_units = -(-panels // at_once)
     row_units = max(1, min(B // UNIT_ROWS, wanted // max(column_units, 1)))
     rest = np.empty((B if N % w else 0, w), dtype)
-    rooms = room_for("product", (count, min(PANELS, panels) * min(K, DEPTH) * w), dtype)
+    at_most = min(PANELS, panels)
+    size = at_most * panel_rows(min(K, DEPTH), w, B, at_most) * w
+    rooms = room_for("product", (count, size), dtype)
     units = row_units, column_units, new_counter()
     threads.in_team(count, _product, x, M, transposed, start, y, rest, code, rooms, *units)
     return y

@@ -43,6 +43,8 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
+from nnspec.accel.host import AMX
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -277,9 +279,8 @@ def cache_folder(module: str) -> Path | None:
     if not texts:
         return None
     code = _hash(*(part for name, source in texts.items() for part in (name.encode(), source)))
-    options = _hash(
-        repr((config.BOUNDSCHECK, int(config.OPT), config.DEBUGINFO_DEFAULT, OPTIONS)).encode()
-    )
+    settings = config.BOUNDSCHECK, int(config.OPT), config.DEBUGINFO_DEFAULT, OPTIONS, AMX
+    options = _hash(repr(settings).encode())
     stem = module.rpartition(".")[2]
     place = _hash(str(HERE.resolve()).encode())
     for root in _roots():

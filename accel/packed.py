@@ -21,8 +21,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config, lean_helper, lean_view
-from nnspec.accel.vectors import VECTOR, spread
+from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
+from nnspec.accel.vectors import spread
 
 # rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
 _many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
@@ -438,13 +440,11 @@ def multiply_by_turns(
     Of a matrix larger than a cache, the product that goes the other way than the one before meets
     what that has left there: half of the time at some sizes.
     """
-    if backwards:
-        while first < last:
-            start = max(first, last - TURN)
-            multiply(x, packed, y, start, last)
-            last = start
-    else:
-        multiply(x, packed, y, first, last)
+    at_once = TURN if backwards and not _by_parts(x, packed, last - first) else last - first
+    while first < last:
+        start = max(first, last - at_once)
+        _add(y, y.strides[0] // y.itemsize, x, packed, y, start, last, backwards)
+        last = start
 
 
 @lean_helper
@@ -452,8 +452,8 @@ def multiply(x: Array, packed: Array, y: Array, first: int, last: int) -> None:
     """y += x M for the panels first … last-1: x (B, K), packed (panels, K, WIDTH).
 
     y has B rows of at least last WIDTH columns, contiguous; x may have any strides, and the panels
-    may be rows of deeper ones. All of y up to that column is written, the filled-up columns of the
-    last panel too.
+    may be rows of deeper ones, or have their parts behind the K rows (see `parts`). All of y up to
+    that column is written, the filled-up columns of the last panel too.
     """
     add_to(y, y.strides[0] // y.itemsize, x, packed, y, first, last)
 
@@ -464,6 +464,27 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
 
     K is at least 1.
     """
+    _add(s, s_row, x, packed, y, first, last, False)
+
+
+@lean_helper
+def _by_parts(x: Array, packed: Array, panels: int) -> bool:
+    """Whether a product of so many panels is one of parts: they have more rows than x columns."""
+    near, enough = x.strides[1] == x.itemsize, x.shape[0] >= FEW and panels >= NARROW
+    return near and enough and packed.shape[1] > x.shape[1]
+
+
+@lean_helper
+def _add(
+    s: Array,
+    s_row: int,
+    x: Array,
+    packed: Array,
+    y: Array,
+    first: int,
+    last: int,
+    backwards: bool,
+) -> None:
     B, K = x.shape
     w, panel = packed.shape[2], packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
@@ -475,15 +496,19 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
                 s, first * w, s_row, y, first * w, y_row,
             )  # fmt: skip
             first += ABREAST
-    depth_block = DEPTH_BLOCK if B > ROWS else max(K, 1)
-    for row in range(0, B, ROW_BLOCK):
-        row_end = min(B, row + ROW_BLOCK)
+    by_parts = _by_parts(x, packed, last - first)
+    row_block, depth_block = ROW_BLOCK, DEPTH_BLOCK if B > ROWS else max(K, 1)
+    if by_parts:
+        row_block, depth_block = -(-B // -(-B // AT_ONCE)), DEEP
+    for row in range(0, B, row_block):
+        row_end = min(B, row + row_block)
         for deep in range(0, K if first < last else 0, depth_block):
-            depth = min(depth_block, K - deep)
+            part = deep, min(depth_block, K - deep), packed, y, first, last, row, row_end
             if deep == 0:
-                _add_block(s, s_row, x, deep, depth, packed, y, first, last, row, row_end)
-            else:
-                _add_block(y, y_row, x, deep, depth, packed, y, first, last, row, row_end)
+                if not (by_parts and add_parts(s, s_row, x, *part, backwards)):
+                    _add_block(s, s_row, x, *part)
+            elif not (by_parts and add_parts(y, y_row, x, *part, backwards)):
+                _add_block(y, y_row, x, *part)
 
 
 @lean_helper
@@ -561,7 +586,7 @@ def _add_pairs(
     row_end: int,
 ) -> int:
     """The same of an even number of panels, but for up to 3 rows; the first row that is left."""
-    K, w = packed.shape[1:]
+    K, w = x.shape[1], packed.shape[2]
     panel = packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
     y_row = y.strides[0] // y.itemsize

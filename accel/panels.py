@@ -15,10 +15,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config
 from nnspec.accel.packed import STEPS, apart, width
 from nnspec.accel.vector_math import ROUND_32, ROUND_64
-from nnspec.accel.vectors import VECTOR, spread
+from nnspec.accel.vectors import spread
 
 # rows that are read side by side: one after the other, each would wait for the one before
 CHAINS = 4

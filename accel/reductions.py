@@ -12,8 +12,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config
-from nnspec.accel.vectors import VECTOR, spread
+from nnspec.accel.vectors import spread
 
 CHAINS = 4
 

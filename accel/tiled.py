@@ -16,6 +16,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
@@ -44,7 +45,6 @@ from nnspec.accel.panels import (
 )
 from nnspec.accel.scalar import ONE, ZERO
 from nnspec.accel.team import new_counter, shared, take
-from nnspec.accel.vectors import VECTOR
 
 # the columns of a tile
 QUERIES = 64

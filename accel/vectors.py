@@ -12,7 +12,6 @@ to its slow remainder. Interpreted, a vector is a short NumPy array.
 import operator
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -21,16 +20,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, models, overload, register_model
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config
-
-_features = llvm.get_host_cpu_features()
-# bytes of a vector
-if _features.get("avx512f"):
-    VECTOR = 64
-elif _features.get("avx2"):
-    VECTOR = 32
-else:
-    VECTOR = 16
 
 INT_32 = ir.IntType(32)
 

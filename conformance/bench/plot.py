@@ -54,7 +54,7 @@ def draw(session: Session, path: Path) -> None:
         for size, rate in roof.bandwidth:
             right.plot(
                 intensity,
-                np.minimum(roof.flops, intensity * rate) / 1e9,
+                np.minimum(max(roof.flops, roof.parts), intensity * rate) / 1e9,
                 lw=0.8,
                 color="grey",
                 ls="-" if n == threads[0] else "--",

@@ -1,8 +1,10 @@
 """What the processor could do: fused multiply-adds on data in the L1 cache, bytes from each cache.
 
-The roof of a point is the longer of two times: that of its products at the measured rate of
-multiply-adds, and that of its bytes at the measured bandwidth. Inputs and outputs go by once; a
-recurrent step has to read its weights again, from whatever cache holds them.
+The roof of a point is the longer of two times: that of its products at the measured rate, and that
+of its bytes at the measured bandwidth. Products of many rows may be of bfloat16 parts (see
+`accel.parts`) where the processor has a unit for them, and then faster than multiply-adds. Inputs
+and outputs go by once; a recurrent step has to read its weights again, from whatever cache holds
+them.
 """
 
 import threading
@@ -16,11 +18,14 @@ import numpy as np
 
 from nnspec.accel.jit import kernel
 from nnspec.accel.packed import aligned, multiply, width
+from nnspec.accel.parts import FEW, ON, panel_rows, split_panels
 from nnspec.conformance.bench.grid import Point
 from nnspec.reference.array import Array
 
 # rows, depth and panels of a product that fits the L1 cache
 ROWS, DEPTH, PANELS = 12, 128, 2
+# rows and panels of one of parts: as many as make up for the splitting of the rows
+PARTS_ROWS, PARTS_PANELS = 32, 32
 # working sets of one thread: in the L1 cache, a small and a large L2, the L3, and far beyond
 SETS = (16 * 2**10, 256 * 2**10, 2**20, 4 * 2**20, 256 * 2**20)
 # seconds of one measurement, of which the best counts
@@ -33,6 +38,7 @@ class Roofline(NamedTuple):
     flops: float  # a second, a multiply-add being two
     bandwidth: tuple[tuple[int, float], ...]  # bytes of a thread's set, bytes a second read
     triad: float  # bytes a second of a = b + s c, far beyond the caches
+    parts: float = 0.0  # as `flops`, of products of parts; 0 where there are none
 
     def rate(self, size: float, threads: int) -> float:
         """Bytes a second of what takes so much room, divided among the threads."""
@@ -47,7 +53,12 @@ class Roofline(NamedTuple):
             (size, max(rate, other_rate))
             for (size, rate), (_, other_rate) in zip(self.bandwidth, other.bandwidth, strict=True)
         )
-        return Roofline(max(self.flops, other.flops), bandwidth, max(self.triad, other.triad))
+        return Roofline(
+            max(self.flops, other.flops),
+            bandwidth,
+            max(self.triad, other.triad),
+            max(self.parts, other.parts),
+        )
 
     def seconds(self, point: Point, threads: int) -> float:
         """The least that a point can take."""
@@ -55,7 +66,9 @@ class Roofline(NamedTuple):
         bytes_ = point.footprint / self.rate(point.footprint, threads)
         if steps:
             bytes_ += steps / self.rate(point.recurrent_bytes, threads)
-        return max(point.flops / self.flops, bytes_)
+        # the unit takes many rows at once, and of one no more than of many
+        fastest = max(self.flops, self.parts) if point.rows >= FEW else self.flops
+        return max(point.flops / fastest, bytes_)
 
 
 @kernel
@@ -124,6 +137,21 @@ def _product() -> Callable[[int], Any]:
     return lambda times: _multiply(x, M, y, times)
 
 
+@kernel
+def _split(packed: Array, depth: int) -> None:
+    split_panels(packed, depth)
+
+
+def _product_of_parts() -> Callable[[int], Any]:
+    w = width(np.float32)
+    deep = panel_rows(DEPTH, w, PARTS_ROWS, PARTS_PANELS)
+    shapes = (PARTS_ROWS, DEPTH), (PARTS_PANELS, deep, w), (PARTS_ROWS, PARTS_PANELS * w)
+    x, M, y = (aligned(shape, np.float32) for shape in shapes)
+    x[:], M[:, :DEPTH] = 1e-3, 1e-3
+    _split(M, DEPTH)
+    return lambda times: _multiply(x, M, y, times)
+
+
 def _reader(size: int) -> Callable[[int], Any]:
     a, b = (np.ones(size // 8, np.float32) for _ in range(2))
     return lambda times: _read(a, b, times)
@@ -136,7 +164,11 @@ def _streamer(size: int) -> Callable[[int], Any]:
 
 def measure(threads: int) -> Roofline:
     """The limits of this process with so many threads."""
-    tile = 2.0 * ROWS * DEPTH * PANELS * width(np.float32)
+    w = width(np.float32)
+    tile, of_parts = (
+        2.0 * rows * DEPTH * panels * w
+        for rows, panels in ((ROWS, PANELS), (PARTS_ROWS, PARTS_PANELS))
+    )
     return Roofline(
         _rate(threads, _product, tile),
         tuple(
@@ -144,4 +176,5 @@ def measure(threads: int) -> Roofline:
             for size in SETS
         ),
         _rate(threads, lambda: _streamer(SETS[-1]), SETS[-1]),
+        _rate(threads, _product_of_parts, of_parts) if ON else 0.0,
     )

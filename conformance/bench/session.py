@@ -86,6 +86,7 @@ class Session:
                     "flops": roof.flops,
                     "bandwidth": dict(roof.bandwidth),
                     "triad": roof.triad,
+                    "parts": roof.parts,
                 }
                 for threads, roof in self.rooflines.items()
             },

@@ -149,6 +149,7 @@ def _limits(session: Session) -> Sheet:
         [
             str(threads),
             f"{roof.flops / 1e9:.1f}",
+            f"{roof.parts / 1e9:.1f}" if roof.parts else "",
             *(f"{rate / 1e9:.1f}" for _, rate in roof.bandwidth),
             f"{roof.triad / 1e9:.1f}",
         ]
@@ -158,8 +159,9 @@ def _limits(session: Session) -> Sheet:
         f"{size / 2**10:.0f} KiB" for size, _ in next(iter(session.rooflines.values())).bandwidth
     ]
     return Sheet(
-        "limits measured in this run: GF/s of multiply-adds, GB/s read from a thread's set, triad",
-        ["threads", "GF/s", *sets, "triad"],
+        "limits measured in this run: GF/s of multiply-adds, GF/s of products of bfloat16 parts, "
+        "GB/s read from a thread's set, triad",
+        ["threads", "multiply-adds", "of parts", *sets, "triad"],
         rows,
     )
 

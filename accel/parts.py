@@ -1,0 +1,522 @@
+"""float32 products on a unit for bfloat16 (AMX), as exact as fused multiply-adds or more so.
+
+A float32 is the sum of three bfloat16, of 8 bits each: x = h + m + l, exactly. Of the nine products
+of x's and M's parts, six are taken, each into the same float32 sum,
+
+    x M ≈ l h + m h + m m + h m + h l + h h
+
+and what is left out, m l + l m + l l, is below 2^-23 of |x| |M|: usually 2^-27, where a float32's
+own rounding is 2^-25. The unit adds up 32 products before it rounds into the sum, where a chain of
+multiply-adds rounds 32 times. Six products of bfloat16 take 0.3 of the time.
+
+The unit takes subnormal numbers for 0 and infinite ones make NaN of their parts. So numbers have to
+be 0 or of a magnitude from LEAST to MOST, where no part and no product of two is lost; others are
+told, and their products are `packed`'s.
+
+The parts of a panel follow its rows (see `packed`): for each BLOCK rows of it, and for each tile of
+16 columns, h, m and l, each 16 lines of pairs from two successive rows. Parts are float32 to Numba,
+which are only moved. The very last row begins with 1 where all numbers have a fitting magnitude.
+"""
+
+import struct
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nnspec.accel.arrays import Array
+from nnspec.accel.host import AMX
+from nnspec.accel.jit import config, lean_helper
+from nnspec.accel.vectors import spread
+
+# rows and columns of a tile, rows of a matrix that a tile's pairs take, bytes of a tile
+SIDE, BLOCK, TILE = 16, 32, 1024
+PARTS = 3
+H, M, L = range(PARTS)
+# the products of a part of x and one of M, small ones first; each has a part of the one before
+ORDER = (L, H), (M, H), (M, M), (H, M), (H, L), (H, H)
+# rows and panels from which on the unit is faster, rows that are split at once, and how deep
+FEW, NARROW, AT_ONCE, DEEP = SIDE, 4, 2 * SIDE, 512
+LEAST, MOST = 2.0**-50, 2.0**50
+# bytes of x's parts; numbers of a panel's row, rows of a panel that the parts of a block take
+X_PARTS = PARTS * 2 * AT_ONCE * DEEP
+PANEL = 2 * SIDE
+_BLOCK_ROWS = 2 * PARTS * TILE // (4 * PANEL)
+
+
+ON = AMX and not config.DISABLE_JIT
+
+
+def panel_rows(K: int, w: int, rows: int, panels: int) -> int:
+    """Rows of a panel of K rows and w columns: with parts, where so many rows meet so many panels.
+
+    w is of float32 where it is PANEL.
+    """
+    pays = ON and w == PANEL and rows >= FEW and panels >= NARROW
+    return K + -(-K // BLOCK) * _BLOCK_ROWS + 1 if pays else K
+
+
+def _bits(value: float) -> int:
+    return int(struct.unpack("<I", struct.pack("<f", value))[0])
+
+
+_FLAG, _INT_64, _BYTE, _FLOAT = ir.IntType(1), ir.IntType(64), ir.IntType(8), ir.FloatType()
+_VECTOR = ir.VectorType(_FLOAT, SIDE)
+_INTEGERS = ir.VectorType(ir.IntType(32), SIDE)
+_WORDS = ir.VectorType(ir.IntType(16), 2 * SIDE)
+
+
+def _all(value: int) -> Any:
+    return ir.Constant(_INTEGERS, [value] * SIDE)
+
+
+class _Emit:
+    """LLVM's builder with what the emitters below share."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def address(self, kind: Any, array: Any, start: Any) -> Any:
+        """Where an array's element is, as a number."""
+        data = self.context.make_array(kind)(self.context, self.builder, array).data
+        return self.builder.ptrtoint(self.builder.gep(data, [start]), _INT_64)
+
+    def moved(self, address: Any, *more: Any) -> Any:
+        """The address, and so many bytes more."""
+        for number in more:
+            step = number if isinstance(number, ir.Value) else _INT_64(number)
+            address = self.builder.add(address, step)
+        return address
+
+    def times(self, a: Any, b: int) -> Any:
+        return self.builder.mul(a, _INT_64(b))
+
+    def pointer(self, address: Any, kind: Any = _BYTE) -> Any:
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def load(self, address: Any) -> Any:
+        value = self.builder.load(self.pointer(address, _VECTOR))
+        value.align = 4
+        return value
+
+    def some(self, address: Any, count: Any, first: int) -> Any:
+        """A vector whose numbers count from `first` on, with zeros from `count` on."""
+        numbers = ir.Constant(_INTEGERS, list(range(first, first + SIDE)))
+        mask = self.builder.icmp_signed("<", numbers, spread(self.builder, count, SIDE))
+        arguments = self.pointer(address, _VECTOR), ir.IntType(32)(4), mask
+        zero = ir.Constant(_VECTOR, None)
+        return self.call("masked.load.v16f32.p0", *arguments, zero, result=_VECTOR)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.pointer(address, value.type)).align = 4
+
+    def call(self, name: str, *args: Any, result: Any = None) -> Any:
+        """One of LLVM's own functions."""
+        kind = ir.FunctionType(result or ir.VoidType(), [value.type for value in args])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}")
+        return self.builder.call(function, args)
+
+    def tile(self, name: str, *args: Any) -> None:
+        """An instruction of the unit; a tile is known by its number."""
+        self.call(f"x86.{name}", *(_BYTE(a) if isinstance(a, int) else a for a in args))
+
+    def loop(self, start: Any, stop: Any, held: list[Any], body: Any) -> list[Any]:
+        """Body(k, held) for k from start to before stop; what is held then."""
+        builder, before = self.builder, self.builder.block
+        head, inside, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        k = builder.phi(_INT_64)
+        k.add_incoming(start, before)
+        phis = [builder.phi(value.type) for value in held]
+        for phi, value in zip(phis, held, strict=True):
+            phi.add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", k, stop), inside, done)
+        builder.position_at_end(inside)
+        new = body(k, phis)
+        k.add_incoming(builder.add(k, _INT_64(1)), builder.block)
+        for phi, value in zip(phis, new, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+        return phis
+
+    def split(self, x: Any, seen: list[Any]) -> tuple[list[Any], list[Any]]:
+        """(h, m, l) of a vector, and the least and the largest magnitude seen so far.
+
+        As integers, of which a magnitude of 0 is the largest less one.
+        """
+        builder = self.builder
+        parts = []
+        rest = x
+        for _ in range(PARTS - 1):
+            bits = builder.bitcast(rest, _INTEGERS)
+            rounded = builder.and_(builder.add(bits, _all(0x8000)), _all(0xFFFF0000))
+            parts.append(rounded)
+            rest = builder.fsub(rest, builder.bitcast(rounded, _VECTOR))
+        parts.append(builder.bitcast(rest, _INTEGERS))
+        size = builder.and_(builder.bitcast(x, _INTEGERS), _all(0x7FFFFFFF))
+        least, most = seen
+        less = builder.sub(size, _all(1))
+        least = self.call("umin.v16i32", least, less, result=_INTEGERS)
+        most = self.call("umax.v16i32", most, size, result=_INTEGERS)
+        return parts, [least, most]
+
+    def nothing_seen(self) -> list[Any]:
+        return [_all(0xFFFFFFFF), _all(0)]
+
+    def fit(self, seen: list[Any]) -> Any:
+        """Whether all magnitudes are 0 or from LEAST to MOST."""
+        names = ("umin", "umax")
+        least, most = (
+            self.call(f"vector.reduce.{name}.v16i32", value, result=ir.IntType(32))
+            for name, value in zip(names, seen, strict=True)
+        )
+        word = ir.IntType(32)
+        return self.builder.and_(
+            self.builder.icmp_unsigned(">=", least, word(_bits(LEAST) - 1)),
+            self.builder.icmp_unsigned("<=", most, word(_bits(MOST))),
+        )
+
+
+def _in_frame(builder: Any, size: int) -> Any:
+    """The address of so many bytes in the function's frame; Numba's own way fills them with 0."""
+    with builder.goto_entry_block():
+        room = builder.alloca(ir.ArrayType(_BYTE, size))
+    room.align = 64
+    return builder.ptrtoint(room, _INT_64)
+
+
+def _stack_room(typingctx: Any) -> Any:
+    """The address of room in this function's frame: the parts of some rows of x, then sums."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _in_frame(builder, X_PARTS + 4 * TILE)
+
+    return types.intp(), emit
+
+
+def _split_rows(
+    typingctx: Any, x: Any, start: Any, row: Any, rows: Any, columns: Any, room: Any
+) -> Any:
+    """The parts of up to AT_ONCE rows of x into the room; whether they fit.
+
+    x has contiguous rows, `row` elements from each other. For each SIDE rows, and for each BLOCK
+    columns, three tiles: h, m and l.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if x.dtype != types.float32:
+            return _FLAG(0)
+        x_array, start, row, rows, columns, room = args
+        e = _Emit(context, builder)
+        base = e.address(signature.args[0], x_array, start)
+        blocks = builder.sdiv(builder.add(columns, _INT_64(BLOCK - 1)), _INT_64(BLOCK))
+        whole = builder.sdiv(columns, _INT_64(BLOCK))
+        rest = builder.trunc(builder.srem(columns, _INT_64(BLOCK)), ir.IntType(32))
+        odd = list(range(1, 2 * SIDE, 2)) + list(range(2 * SIDE + 1, 4 * SIDE, 2))
+        choice = ir.Constant(ir.VectorType(ir.IntType(32), 2 * SIDE), odd)
+
+        def put(values: list[Any], into: Any, seen: list[Any]) -> list[Any]:
+            first, seen = e.split(values[0], seen)
+            second, seen = e.split(values[1], seen)
+            for number, pair in enumerate(zip(first, second, strict=True)):
+                left, right = (builder.bitcast(value, _WORDS) for value in pair)
+                # the upper words, of the left vector and then of the right one
+                words = builder.shuffle_vector(left, right, choice)
+                e.store(words, e.moved(into, number * TILE))
+            return seen
+
+        def of_row(i: Any, seen: list[Any]) -> list[Any]:
+            line = e.moved(base, e.times(builder.mul(i, row), 4))
+            group = e.times(builder.mul(builder.sdiv(i, _INT_64(SIDE)), blocks), PARTS * TILE)
+            target = e.moved(room, group, e.times(builder.srem(i, _INT_64(SIDE)), 4 * SIDE))
+
+            def of_block(d: Any, seen: list[Any]) -> list[Any]:
+                place = e.moved(line, e.times(d, 4 * BLOCK))
+                values = [e.load(place), e.load(e.moved(place, 4 * SIDE))]
+                return put(values, e.moved(target, e.times(d, PARTS * TILE)), seen)
+
+            seen = e.loop(_INT_64(0), whole, seen, of_block)
+            before = builder.block
+            with builder.if_then(builder.icmp_signed("<", whole, blocks)):
+                place = e.moved(line, e.times(whole, 4 * BLOCK))
+                values = [e.some(e.moved(place, 4 * half), rest, half) for half in (0, SIDE)]
+                last = put(values, e.moved(target, e.times(whole, PARTS * TILE)), seen)
+                inside = builder.block
+            merged = []
+            for value, other in zip(seen, last, strict=True):
+                phi = builder.phi(_INTEGERS)
+                phi.add_incoming(value, before)
+                phi.add_incoming(other, inside)
+                merged.append(phi)
+            return merged
+
+        return e.fit(e.loop(_INT_64(0), rows, e.nothing_seen(), of_row))
+
+    n = types.intp
+    return types.boolean(x, n, n, n, n, n), emit
+
+
+def _split_panel(typingctx: Any, packed: Any, start: Any, rows: Any, into: Any) -> Any:
+    """The parts of a panel's rows, which are contiguous from `start` on, to `into`; do they fit?"""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if packed.dtype != types.float32:
+            return _FLAG(0)
+        array, start, rows, into = args
+        e = _Emit(context, builder)
+        base = e.address(signature.args[0], array, start)
+        target = e.address(signature.args[0], array, into)
+        pairs = builder.sdiv(rows, _INT_64(2))
+        blocks = builder.sdiv(builder.add(rows, _INT_64(BLOCK - 1)), _INT_64(BLOCK))
+        zero = ir.Constant(_VECTOR, None)
+
+        def put(q: Any, seen: list[Any], there: int) -> list[Any]:
+            """A line of each tile, of which so many rows are there."""
+            place = e.moved(base, e.times(q, 2 * 4 * PANEL))
+            block = e.times(builder.sdiv(q, _INT_64(SIDE)), 2 * PARTS * TILE)
+            line = e.moved(target, block, e.times(builder.srem(q, _INT_64(SIDE)), 4 * SIDE))
+            for half in (0, 1):
+                rows = [
+                    e.load(e.moved(place, 4 * (k * PANEL + half * SIDE))) if k < there else zero
+                    for k in (0, 1)
+                ]
+                even, seen = e.split(rows[0], seen)
+                odd, seen = e.split(rows[1], seen)
+                for number, (a, b) in enumerate(zip(even, odd, strict=True)):
+                    words = builder.or_(builder.lshr(a, _all(16)), b)
+                    e.store(words, e.moved(line, (half * PARTS + number) * TILE))
+            return seen
+
+        seen = e.loop(_INT_64(0), pairs, e.nothing_seen(), lambda q, seen: put(q, seen, 2))
+        more = builder.sdiv(builder.add(rows, _INT_64(1)), _INT_64(2))
+        seen = e.loop(pairs, more, seen, lambda q, seen: put(q, seen, 1))
+        seen = e.loop(more, e.times(blocks, SIDE), seen, lambda q, seen: put(q, seen, 0))
+        return e.fit(seen)
+
+    n = types.intp
+    return types.boolean(packed, n, n, n), emit
+
+
+def _configure(typingctx: Any, x: Any, rows: Any) -> Any:
+    """The tiles of up to AT_ONCE rows.
+
+    Of 2 groups of rows: 0 and 1 the sums of the first group, 2 and 3 of the second, 4 and 5 are
+    x's, 6 and 7 M's. Of one group: 0 to 3 the sums, 4 to 6 are x's, 7 is M's.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if x.dtype != types.float32:
+            return context.get_dummy_value()
+        _, rows = args
+        e, base = _Emit(context, builder), _in_frame(builder, 64)
+        wide = builder.icmp_signed(">", rows, _INT_64(SIDE))
+        first = builder.trunc(builder.select(wide, _INT_64(SIDE), rows), _BYTE)
+        second = builder.trunc(builder.select(wide, builder.sub(rows, _INT_64(SIDE)), rows), _BYTE)
+        sixth = builder.select(wide, _BYTE(SIDE), first)
+        counts = [first, first, second, second, first, second, sixth, _BYTE(SIDE)]
+        e.store(ir.Constant(_INTEGERS, [1] + [0] * (SIDE - 1)), base)
+        for number in range(8):
+            word = ir.IntType(16)
+            builder.store(word(4 * SIDE), e.pointer(e.moved(base, 16 + 2 * number), word)).align = 2
+            builder.store(counts[number], e.pointer(e.moved(base, 48 + number))).align = 1
+        e.tile("ldtilecfg", e.pointer(base))
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp), emit
+
+
+def _release(typingctx: Any, x: Any) -> Any:
+    """No more tiles: a thread that holds some is slower to put aside."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if x.dtype == types.float32:
+            _Emit(context, builder).tile("tilerelease")
+        return context.get_dummy_value()
+
+    return types.void(x), emit
+
+
+def _add_tiles(groups: int, panels: int) -> Any:
+    """y = s + x M of SIDE rows and so many panels, or twice as many rows and one panel."""
+    tiles = 2 * panels
+
+    def add(
+        typingctx: Any,
+        room: Any,  # x's parts, then room for sums
+        blocks: Any,
+        packed: Any,
+        parts: Any,  # where those of the first panel begin
+        panel: Any,  # from panel to panel
+        s: Any,
+        s_start: Any,
+        s_row: Any,
+        y: Any,
+        y_start: Any,
+        y_row: Any,
+        rows: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            if packed.dtype != types.float32:
+                return context.get_dummy_value()
+            room, blocks, M_array, parts, panel, s_array, s_start, s_row, *rest = args
+            y_array, y_start, y_row, rows = rest
+            e = _Emit(context, builder)
+            first = e.address(signature.args[2], M_array, parts)
+            bases = [first, e.moved(first, e.times(panel, 4))]
+            x_group = e.times(blocks, PARTS * TILE)
+            line = _INT_64(4 * SIDE)
+            for number in range(groups * tiles):
+                e.tile("tilezero", number)
+
+            def of_x(d: Any, group: int, part: int) -> Any:
+                place = e.moved(room, e.times(d, PARTS * TILE), part * TILE)
+                return e.pointer(e.moved(place, x_group) if group else place)
+
+            def of_M(d: Any, tile: int, part: int) -> Any:
+                place = e.moved(bases[tile // 2], e.times(d, 2 * PARTS * TILE))
+                return e.pointer(e.moved(place, (tile % 2 * PARTS + part) * TILE))
+
+            def two_groups(d: Any, nothing: list[Any]) -> list[Any]:
+                x_there = M_there = None
+                for x_part, M_part in ORDER:
+                    for each in (0, 1):
+                        if x_part != x_there:
+                            e.tile("tileloadd64", 4 + each, of_x(d, each, x_part), line)
+                        if M_part != M_there:
+                            e.tile("tileloadd64", 6 + each, of_M(d, each, M_part), line)
+                    x_there, M_there = x_part, M_part
+                    for number in range(4):
+                        e.tile("tdpbf16ps", number, 4 + number // 2, 6 + number % 2)
+                return nothing
+
+            def one_group(d: Any, nothing: list[Any]) -> list[Any]:
+                for part in (H, M, L):
+                    e.tile("tileloadd64", 4 + part, of_x(d, 0, part), line)
+                for M_part in (L, M, H):
+                    for tile in range(tiles):
+                        e.tile("tileloadd64", 7, of_M(d, tile, M_part), line)
+                        # the parts of x that meet this one, small ones first
+                        for x_part in reversed(range(PARTS - M_part)):
+                            e.tile("tdpbf16ps", tile, 4 + x_part, 7)
+                return nothing
+
+            e.loop(_INT_64(0), blocks, [], two_groups if groups == 2 else one_group)
+            sums = e.moved(room, X_PARTS)
+            wide = 4 * SIDE * tiles
+            for number in range(groups * tiles):
+                group, tile = divmod(number, tiles)
+                place = e.moved(sums, group * SIDE * wide + tile * 4 * SIDE)
+                e.tile("tilestored64", number, e.pointer(place), _INT_64(wide))
+            s_base = e.address(signature.args[5], s_array, s_start)
+            y_base = e.address(signature.args[8], y_array, y_start)
+
+            def put(i: Any, nothing: list[Any]) -> list[Any]:
+                here = e.moved(sums, e.times(i, wide))
+                from_s = e.moved(s_base, e.times(builder.mul(i, s_row), 4))
+                to_y = e.moved(y_base, e.times(builder.mul(i, y_row), 4))
+                for tile in range(tiles):
+                    step = 4 * SIDE * tile
+                    a, b = (e.load(e.moved(place, step)) for place in (from_s, here))
+                    # added last: it may be larger than all of the terms
+                    e.store(builder.fadd(a, b), e.moved(to_y, step))
+                return nothing
+
+            e.loop(_INT_64(0), rows, [], put)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(n, n, packed, n, n, s, n, n, y, n, n, n), emit
+
+    return intrinsic(add)
+
+
+if ON:
+    _room, _begin, _end = intrinsic(_stack_room), intrinsic(_configure), intrinsic(_release)
+    _put_x_parts, _put_parts = intrinsic(_split_rows), intrinsic(_split_panel)
+    _add_32, _add_16_wide, _add_16 = _add_tiles(2, 1), _add_tiles(1, 2), _add_tiles(1, 1)
+
+    @lean_helper
+    def split_panels(packed: Array, K: int) -> None:
+        """The parts of panels' first K rows, behind them; the panels are contiguous."""
+        rows, w = packed.shape[1:]
+        if rows == K:
+            return
+        flat = packed.reshape(packed.size)
+        for p in range(packed.shape[0]):
+            first = p * rows * w
+            fit = _put_parts(flat, first, K, first + K * w)
+            packed[p, rows - 1, 0] = 1 if fit else 0
+
+    @lean_helper
+    def add_parts(
+        s: Array,
+        s_row: int,
+        x: Array,
+        deep: int,
+        depth: int,
+        packed: Array,
+        y: Array,
+        first: int,
+        last: int,
+        row: int,
+        row_end: int,
+        backwards: bool,
+    ) -> bool:
+        """y = s + x M of up to AT_ONCE rows and some panels, over `depth` of the columns of x.
+
+        Where a number does not fit, nothing is done.
+        """
+        K, w = x.shape[1], packed.shape[2]
+        for p in range(first, last):
+            if packed[p, packed.shape[1] - 1, 0] == 0:
+                return False
+        room, rows = _room(), row_end - row
+        x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+        if not _put_x_parts(x, row * x_row + deep, x_row, rows, depth, room):
+            return False
+        blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
+        parts = (K + deep // BLOCK * _BLOCK_ROWS) * w
+        _begin(x, rows)
+        done = 0
+        while done < last - first:
+            count = 1 if rows > SIDE else min(2, last - first - done)
+            p = last - done - count if backwards else first + done
+            done += count
+            of_M = packed, p * panel + parts, panel
+            sums = s, row * s_row + p * w, s_row, y, row * y_row + p * w, y_row, rows
+            if rows > SIDE:
+                _add_32(room, blocks, *of_M, *sums)
+            elif count == 2:
+                _add_16_wide(room, blocks, *of_M, *sums)
+            else:
+                _add_16(room, blocks, *of_M, *sums)
+        _end(x)
+        return True
+
+else:
+
+    @lean_helper
+    def split_panels(packed: Array, K: int) -> None:
+        """Nothing: panels have no parts."""
+
+    @lean_helper
+    def add_parts(
+        s: Array,
+        s_row: int,
+        x: Array,
+        deep: int,
+        depth: int,
+        packed: Array,
+        y: Array,
+        first: int,
+        last: int,
+        row: int,
+        row_end: int,
+        backwards: bool,
+    ) -> bool:
+        """False: nothing is done."""
+        return False
