@@ -37,25 +37,25 @@ PARTS = 3
 H, M, L = range(PARTS)
 # the products of a part of x and one of M, small ones first; each has a part of the one before
 ORDER = (L, H), (M, H), (M, M), (H, M), (H, L), (H, H)
-# rows and panels from which on the unit is faster, rows that are split at once, and how deep
-FEW, NARROW, AT_ONCE, DEEP = SIDE, 4, 2 * SIDE, 512
+# rows, rows of the matrix and panels from which on the unit is faster by much, rows that are split
+# at once, and how deep: by little it would not be where another program has its share of the unit
+FEW, SHALLOW, NARROW, AT_ONCE, DEEP = 24, 256, 8, 2 * SIDE, 512
 LEAST, MOST = 2.0**-50, 2.0**50
 # bytes of x's parts; numbers of a panel's row, rows of a panel that the parts of a block take
 X_PARTS = PARTS * 2 * AT_ONCE * DEEP
 PANEL = 2 * SIDE
-_BLOCK_ROWS = 2 * PARTS * TILE // (4 * PANEL)
-
+BLOCK_ROWS = 2 * PARTS * TILE // (4 * PANEL)
 
 ON = AMX and not config.DISABLE_JIT
 
 
 def panel_rows(K: int, w: int, rows: int, panels: int) -> int:
-    """Rows of a panel of K rows and w columns: with parts, where so many rows meet so many panels.
+    """Rows of a panel of K rows and w columns: with parts where so many rows meet so many panels.
 
     w is of float32 where it is PANEL.
     """
-    pays = ON and w == PANEL and rows >= FEW and panels >= NARROW
-    return K + -(-K // BLOCK) * _BLOCK_ROWS + 1 if pays else K
+    pays = w == PANEL and rows >= FEW and K >= SHALLOW and panels >= NARROW
+    return K + -(-K // BLOCK) * BLOCK_ROWS + 1 if ON and pays else K
 
 
 def _bits(value: float) -> int:
@@ -479,7 +479,7 @@ if ON:
         if not _put_x_parts(x, row * x_row + deep, x_row, rows, depth, room):
             return False
         blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
-        parts = (K + deep // BLOCK * _BLOCK_ROWS) * w
+        parts = (K + deep // BLOCK * BLOCK_ROWS) * w
         _begin(x, rows)
         done = 0
         while done < last - first:

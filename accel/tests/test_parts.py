@@ -35,7 +35,7 @@ def products(x: Any, M: Any, *, backwards: bool = False) -> tuple[Any, Any]:
     (B, K), N = x.shape, M.shape[1]
     w = packed_module.width(np.float32)
     panels = -(-N // w)
-    deep = parts.panel_rows(K, w, B, panels)
+    deep = K + -(-K // parts.BLOCK) * parts.BLOCK_ROWS + 1 if parts.ON else K
     packed = packed_module.aligned((panels, deep, w), np.float32)
     y, plain = (packed_module.aligned((B, panels * w), np.float32) for _ in range(2))
     _both(x, M, packed, y, plain, backwards)
@@ -43,14 +43,14 @@ def products(x: Any, M: Any, *, backwards: bool = False) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("K", [1, 2, 31, 32, 33, 100, 511, 1100])
-@pytest.mark.parametrize("N", [97, 128, 300])
+@pytest.mark.parametrize("N", [225, 256, 300])
 def test_integers_are_exact_at_every_edge(K: int, N: int) -> None:
     rng = np.random.default_rng(K * 1000 + N)
     # of up to 12 bits: an h and an m; their sums are below 2^24
-    x, M = rng.integers(-2000, 2001, (50, K)), rng.integers(-3, 4, (K, N))
+    x, M = rng.integers(-2000, 2001, (65, K)), rng.integers(-3, 4, (K, N))
     M[rng.random(M.shape) < 0.5] = 0
     want = x @ M
-    for B in (16, 17, 31, 32, 33, 47, 50):
+    for B in (24, 31, 32, 33, 47, 49, 50, 64, 65):
         for backwards in (False, True):
             given = x[:B].astype(np.float32), M.astype(np.float32)
             y, _ = products(*given, backwards=backwards)
@@ -60,10 +60,10 @@ def test_integers_are_exact_at_every_edge(K: int, N: int) -> None:
 def test_numbers_of_24_bits_are_whole() -> None:
     # x has every part, and M is a permutation: the products are x itself
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((32, 160)).astype(np.float32)
-    order = rng.permutation(160)
-    M = np.zeros((160, 160), np.float32)
-    M[np.arange(160), order] = 1
+    x = rng.standard_normal((32, 300)).astype(np.float32)
+    order = rng.permutation(300)
+    M = np.zeros((300, 300), np.float32)
+    M[np.arange(300), order] = 1
     y, _ = products(x, M)
     np.testing.assert_array_equal(y[:, order], x)
 
@@ -88,7 +88,7 @@ def test_a_number_that_does_not_fit_leaves_the_product_to_multiply_adds(
 ) -> None:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((32, 70)).astype(np.float32)
-    M = rng.standard_normal((70, 200)).astype(np.float32)
+    M = rng.standard_normal((70, 300)).astype(np.float32)
     (x if where == "x" else M)[3, 69] = value
     y, plain = products(x, M)
     np.testing.assert_array_equal(y, plain)
@@ -96,10 +96,9 @@ def test_a_number_that_does_not_fit_leaves_the_product_to_multiply_adds(
 
 @unit
 def test_the_least_and_the_largest_that_fit_lose_nothing() -> None:
-    x, M = np.zeros((2, 16, 64), np.float32)
+    x, M = np.zeros((32, 64), np.float32), np.zeros((64, 256), np.float32)
     whole = np.float32(1 + 2.0**-23)  # all 24 bits
     x[:, 0], x[:, 1] = whole * np.float32(2.0**-50), whole * np.float32(2.0**49)
-    M = np.zeros((64, 128), np.float32)
     M[0, 0::2], M[1, 1::2] = whole * np.float32(2.0**-50), whole * np.float32(2.0**49)
     y, plain = products(x, M)
     np.testing.assert_allclose(y, plain, rtol=2**-23)
@@ -109,7 +108,7 @@ def test_the_least_and_the_largest_that_fit_lose_nothing() -> None:
 def test_a_layer_of_numbers_beyond_the_range_is_right() -> None:
     rng = np.random.default_rng(2)
     x = (rng.standard_normal((40, 600)) * 1e-20).astype(np.float32)
-    W = (rng.standard_normal((200, 600)) * 1e-19).astype(np.float32)
+    W = (rng.standard_normal((300, 600)) * 1e-19).astype(np.float32)
     want, scale = x.astype(float) @ W.T, np.abs(x).astype(float) @ np.abs(W.T)
     y = dense.product(x, W)
     # the results are subnormal in part: half a unit of the last place, and the sum's own rounding

@@ -24,8 +24,8 @@ from nnspec.reference.array import Array
 
 # rows, depth and panels of a product that fits the L1 cache
 ROWS, DEPTH, PANELS = 12, 128, 2
-# rows and panels of one of parts: as many as make up for the splitting of the rows
-PARTS_ROWS, PARTS_PANELS = 32, 32
+# those of one of parts: so many panels make up for the splitting of the rows
+PARTS_ROWS, PARTS_DEPTH, PARTS_PANELS = 32, 256, 16
 # working sets of one thread: in the L1 cache, a small and a large L2, the L3, and far beyond
 SETS = (16 * 2**10, 256 * 2**10, 2**20, 4 * 2**20, 256 * 2**20)
 # seconds of one measurement, of which the best counts
@@ -144,11 +144,12 @@ def _split(packed: Array, depth: int) -> None:
 
 def _product_of_parts() -> Callable[[int], Any]:
     w = width(np.float32)
-    deep = panel_rows(DEPTH, w, PARTS_ROWS, PARTS_PANELS)
-    shapes = (PARTS_ROWS, DEPTH), (PARTS_PANELS, deep, w), (PARTS_ROWS, PARTS_PANELS * w)
+    depth, columns = PARTS_DEPTH, PARTS_PANELS * w
+    deep = panel_rows(depth, w, PARTS_ROWS, PARTS_PANELS)
+    shapes = (PARTS_ROWS, depth), (PARTS_PANELS, deep, w), (PARTS_ROWS, columns)
     x, M, y = (aligned(shape, np.float32) for shape in shapes)
-    x[:], M[:, :DEPTH] = 1e-3, 1e-3
-    _split(M, DEPTH)
+    x[:], M[:, :depth] = 1e-3, 1e-3
+    _split(M, depth)
     return lambda times: _multiply(x, M, y, times)
 
 
@@ -165,10 +166,8 @@ def _streamer(size: int) -> Callable[[int], Any]:
 def measure(threads: int) -> Roofline:
     """The limits of this process with so many threads."""
     w = width(np.float32)
-    tile, of_parts = (
-        2.0 * rows * DEPTH * panels * w
-        for rows, panels in ((ROWS, PANELS), (PARTS_ROWS, PARTS_PANELS))
-    )
+    tile = 2.0 * ROWS * DEPTH * PANELS * w
+    of_parts = 2.0 * PARTS_ROWS * PARTS_DEPTH * PARTS_PANELS * w
     return Roofline(
         _rate(threads, _product, tile),
         tuple(
