@@ -5,9 +5,10 @@ of x's and M's parts, six are taken, each into the same float32 sum,
 
     x M ≈ l h + m h + m m + h m + h l + h h
 
-and what is left out, m l + l m + l l, is below 2^-23 of |x| |M|: usually 2^-27, where a float32's
-own rounding is 2^-25. The unit adds up 32 products before it rounds into the sum, where a chain of
-multiply-adds rounds 32 times. Six products of bfloat16 take 0.3 of the time.
+and what is left out, m l + l m + l l, is hardly ever above 2^-24 of |x| |M|, on average 2^-27, where
+the rounding of a float32 is 2^-25. The unit adds up 32 products before it rounds into the sum, where
+a chain of multiply-adds rounds 32 times. Six products of bfloat16 take 0.4 of one of float32, and
+as long where another program has its share of the unit.
 
 The unit takes subnormal numbers for 0 and infinite ones make NaN of their parts. So numbers have to
 be 0 or of a magnitude from LEAST to MOST, where no part and no product of two is lost; others are
@@ -181,6 +182,11 @@ class _Emit:
         )
 
 
+def _fits(array: Any) -> bool:
+    """Whether the unit takes such an array; elsewhere its instructions are not even emitted."""
+    return ON and array.dtype == types.float32
+
+
 def _in_frame(builder: Any, size: int) -> Any:
     """The address of so many bytes in the function's frame; Numba's own way fills them with 0."""
     with builder.goto_entry_block():
@@ -208,7 +214,7 @@ def _split_rows(
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if x.dtype != types.float32:
+        if not _fits(x):
             return _FLAG(0)
         x_array, start, row, rows, columns, room = args
         e = _Emit(context, builder)
@@ -264,7 +270,7 @@ def _split_panel(typingctx: Any, packed: Any, start: Any, rows: Any, into: Any) 
     """The parts of a panel's rows, which are contiguous from `start` on, to `into`; do they fit?"""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if packed.dtype != types.float32:
+        if not _fits(packed):
             return _FLAG(0)
         array, start, rows, into = args
         e = _Emit(context, builder)
@@ -309,7 +315,7 @@ def _configure(typingctx: Any, x: Any, rows: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if x.dtype != types.float32:
+        if not _fits(x):
             return context.get_dummy_value()
         _, rows = args
         e, base = _Emit(context, builder), _in_frame(builder, 64)
@@ -333,7 +339,7 @@ def _release(typingctx: Any, x: Any) -> Any:
     """No more tiles: a thread that holds some is slower to put aside."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if x.dtype == types.float32:
+        if _fits(x):
             _Emit(context, builder).tile("tilerelease")
         return context.get_dummy_value()
 
@@ -360,7 +366,7 @@ def _add_tiles(groups: int, panels: int) -> Any:
         rows: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            if packed.dtype != types.float32:
+            if not _fits(packed):
                 return context.get_dummy_value()
             room, blocks, M_array, parts, panel, s_array, s_start, s_row, *rest = args
             y_array, y_start, y_row, rows = rest
@@ -434,89 +440,71 @@ def _add_tiles(groups: int, panels: int) -> Any:
     return intrinsic(add)
 
 
-if ON:
-    _room, _begin, _end = intrinsic(_stack_room), intrinsic(_configure), intrinsic(_release)
-    _put_x_parts, _put_parts = intrinsic(_split_rows), intrinsic(_split_panel)
-    _add_32, _add_16_wide, _add_16 = _add_tiles(2, 1), _add_tiles(1, 2), _add_tiles(1, 1)
+_room: Any = intrinsic(_stack_room)
+_begin: Any = intrinsic(_configure)
+_end: Any = intrinsic(_release)
+_put_x_parts: Any = intrinsic(_split_rows)
+_put_parts: Any = intrinsic(_split_panel)
+_add_32, _add_16_wide, _add_16 = _add_tiles(2, 1), _add_tiles(1, 2), _add_tiles(1, 1)
 
-    @lean_helper
-    def split_panels(packed: Array, K: int) -> None:
-        """The parts of panels' first K rows, behind them; the panels are contiguous."""
-        rows, w = packed.shape[1:]
-        if rows == K:
-            return
-        flat = packed.reshape(packed.size)
-        for p in range(packed.shape[0]):
-            first = p * rows * w
-            fit = _put_parts(flat, first, K, first + K * w)
-            packed[p, rows - 1, 0] = 1 if fit else 0
 
-    @lean_helper
-    def add_parts(
-        s: Array,
-        s_row: int,
-        x: Array,
-        deep: int,
-        depth: int,
-        packed: Array,
-        y: Array,
-        first: int,
-        last: int,
-        row: int,
-        row_end: int,
-        backwards: bool,
-    ) -> bool:
-        """y = s + x M of up to AT_ONCE rows and some panels, over `depth` of the columns of x.
+@lean_helper
+def split_panels(packed: Array, K: int) -> None:
+    """The parts of panels' first K rows, behind them where there is room; they are contiguous."""
+    rows, w = packed.shape[1:]
+    if not ON or rows == K:
+        return
+    flat = packed.reshape(packed.size)
+    for p in range(packed.shape[0]):
+        first = p * rows * w
+        fit = _put_parts(flat, first, K, first + K * w)
+        packed[p, rows - 1, 0] = 1 if fit else 0
 
-        Where a number does not fit, nothing is done.
-        """
-        K, w = x.shape[1], packed.shape[2]
-        for p in range(first, last):
-            if packed[p, packed.shape[1] - 1, 0] == 0:
-                return False
-        room, rows = _room(), row_end - row
-        x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
-        if not _put_x_parts(x, row * x_row + deep, x_row, rows, depth, room):
-            return False
-        blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
-        parts = (K + deep // BLOCK * BLOCK_ROWS) * w
-        _begin(x, rows)
-        done = 0
-        while done < last - first:
-            count = 1 if rows > SIDE else min(2, last - first - done)
-            p = last - done - count if backwards else first + done
-            done += count
-            of_M = packed, p * panel + parts, panel
-            sums = s, row * s_row + p * w, s_row, y, row * y_row + p * w, y_row, rows
-            if rows > SIDE:
-                _add_32(room, blocks, *of_M, *sums)
-            elif count == 2:
-                _add_16_wide(room, blocks, *of_M, *sums)
-            else:
-                _add_16(room, blocks, *of_M, *sums)
-        _end(x)
-        return True
 
-else:
+@lean_helper
+def add_parts(
+    s: Array,
+    s_row: int,
+    x: Array,
+    deep: int,
+    depth: int,
+    packed: Array,
+    y: Array,
+    first: int,
+    last: int,
+    row: int,
+    row_end: int,
+    backwards: bool,
+) -> bool:
+    """y = s + x M of up to AT_ONCE rows and some panels, over `depth` of the columns of x.
 
-    @lean_helper
-    def split_panels(packed: Array, K: int) -> None:
-        """Nothing: panels have no parts."""
-
-    @lean_helper
-    def add_parts(
-        s: Array,
-        s_row: int,
-        x: Array,
-        deep: int,
-        depth: int,
-        packed: Array,
-        y: Array,
-        first: int,
-        last: int,
-        row: int,
-        row_end: int,
-        backwards: bool,
-    ) -> bool:
-        """False: nothing is done."""
+    Where a number does not fit, nothing is done.
+    """
+    if not ON:
         return False
+    K, w = x.shape[1], packed.shape[2]
+    for p in range(first, last):
+        if packed[p, packed.shape[1] - 1, 0] == 0:
+            return False
+    room, rows = _room(), row_end - row
+    x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+    if not _put_x_parts(x, row * x_row + deep, x_row, rows, depth, room):
+        return False
+    blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
+    parts = (K + deep // BLOCK * BLOCK_ROWS) * w
+    _begin(x, rows)
+    done = 0
+    while done < last - first:
+        count = 1 if rows > SIDE else min(2, last - first - done)
+        p = last - done - count if backwards else first + done
+        done += count
+        of_M = packed, p * panel + parts, panel
+        sums = s, row * s_row + p * w, s_row, y, row * y_row + p * w, y_row, rows
+        if rows > SIDE:
+            _add_32(room, blocks, *of_M, *sums)
+        elif count == 2:
+            _add_16_wide(room, blocks, *of_M, *sums)
+        else:
+            _add_16(room, blocks, *of_M, *sums)
+    _end(x)
+    return True
