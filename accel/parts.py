@@ -5,10 +5,10 @@ of x's and M's parts, six are taken, each into the same float32 sum,
 
     x M ≈ l h + m h + m m + h m + h l + h h
 
-and what is left out, m l + l m + l l, is hardly ever above 2^-24 of |x| |M|, on average 2^-27, where
-the rounding of a float32 is 2^-25. The unit adds up 32 products before it rounds into the sum, where
-a chain of multiply-adds rounds 32 times. Six products of bfloat16 take 0.4 of one of float32, and
-as long where another program has its share of the unit.
+and what is left out, m l + l m + l l, is hardly ever above 2^-24 of |x| |M|, on average 2^-27,
+where the rounding of a float32 is 2^-25. The unit adds up 32 products before it rounds into the
+sum, where a chain of multiply-adds rounds 32 times. Six products of bfloat16 take 0.4 of the time
+of one of float32, and as long where another program has its share of the unit.
 
 The unit takes subnormal numbers for 0 and infinite ones make NaN of their parts. So numbers have to
 be 0 or of a magnitude from LEAST to MOST, where no part and no product of two is lost; others are
