@@ -15,7 +15,6 @@ from nnspec.accel.dense import named
 from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
-    ANY,
     add_gates,
     before,
     bias_gradients,
@@ -79,8 +78,8 @@ def _states(
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     panels, columns = W_h.shape[1], a.shape[3]
-    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], W_x.shape[2], W_x.shape[3])
-    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], W_h.shape[2], W_h.shape[3])
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
@@ -184,13 +183,11 @@ def _states_vjp(
         multiply_by_turns(errors_zr, W_zr, carry[row:row_end], panel, panel_end, odd)
 
 
-def _pack(
-    W_z: Array, W_r: Array, W: Array, *biases: Array, rows: tuple[int, int] = ANY
-) -> tuple[Array, Array, Array]:
-    """W_x, W_h and b of `_states`; so many rows meet W_x and W_h at once."""
+def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Array, Array]:
+    """W_x, W_h and b of `_states`."""
     H, K = W.shape
     weights = W_z, W_r, W
-    W_x, W_h = gates(weights, H, K - H, rows[0]), gates(weights, 0, H, rows[1])
+    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
     return W_x, W_h, biases_of(biases)
 
 
@@ -247,8 +244,8 @@ def _after_states(
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
     panels, columns = W_h.shape[1], a.shape[3]
-    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], W_x.shape[2], W_x.shape[3])
-    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], W_h.shape[2], W_h.shape[3])
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
@@ -324,18 +321,11 @@ def _after_states_vjp(
 
 
 def _pack_after(
-    W_z: Array,
-    W_r: Array,
-    W: Array,
-    b_z: Array,
-    b_r: Array,
-    b: Array,
-    b_h: Array,
-    rows: tuple[int, int] = ANY,
+    W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, b_h: Array
 ) -> tuple[Array, Array, Array]:
-    """W_x, W_h and b of `_after_states`; so many rows meet W_x and W_h at once."""
+    """W_x, W_h and b of `_after_states`."""
     H, K = W.shape
-    W_x, W_h = gates((W, W_z, W_r), H, K - H, rows[0]), gates((W_z, W_r, W), 0, H, rows[1])
+    W_x, W_h = gates((W, W_z, W_r), H, K - H), gates((W_z, W_r, W), 0, H)
     return W_x, W_h, biases_of((b, b_z, b_r, b_h))
 
 
@@ -490,8 +480,8 @@ def gru_sequence_vjp(
     H = h_0.shape[1]
     weights = W_z, W_r, W
     lengths = whole_or(lengths, T, B)
-    h, a = _run(X, _pack(*weights, b_z, b_r, b, rows=(T * B, B)), h_0, lengths, keep=True)
-    W_n, W_zr = for_errors((W,), 0, H, B), for_errors((W_z, W_r), 0, H, B)
+    h, a = _run(X, _pack(*weights, b_z, b_r, b), h_0, lengths, keep=True)
+    W_n, W_zr = for_errors((W,), 0, H), for_errors((W_z, W_r), 0, H)
     h_prevs, d = before(h, h_0), np.empty_like(h)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T
@@ -647,9 +637,9 @@ def gru_reset_after_sequence_vjp(
     )
     (T, B, I), H = X.shape, len(W)
     lengths = whole_or(lengths, T, B)
-    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, (T * B, B))
+    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h)
     h, a = _run_after(X, packed, h_0, lengths, keep=True)
-    W_h = for_errors((W_z, W_r, W), 0, H, B)
+    W_h = for_errors((W_z, W_r, W), 0, H)
     h_prevs = before(h, h_0)
     carry = aligned((B, a.shape[3]), X.dtype)
     carry[:, :H] = dh_T

@@ -15,7 +15,6 @@ from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel, lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, fill, multiply_by_turns
 from nnspec.accel.recurrent import (
-    ANY,
     add_gates,
     before,
     bias_gradients,
@@ -108,8 +107,8 @@ def _states(
     keep = cells.shape[0] > 0
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
-    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], W_x.shape[2], W_x.shape[3])
-    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], W_h.shape[2], W_h.shape[3])
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
@@ -280,15 +279,10 @@ def _coupled_vjp(
     return dx, dh_prev, dW, db
 
 
-def _pack(
-    weights: list[Array],
-    biases: list[Array],
-    peepholes: list[Array],
-    rows: tuple[int, int] = ANY,
-) -> Packed:
-    """W_x, W_h, b and p of `_states`; so many rows meet W_x and W_h at once."""
+def _pack(weights: list[Array], biases: list[Array], peepholes: list[Array]) -> Packed:
+    """W_x, W_h, b and p of `_states`."""
     H, K = weights[0].shape
-    W_x, W_h = gates(weights, H, K - H, rows[0]), gates(weights, 0, H, rows[1])
+    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
     return W_x, W_h, biases_of(biases), np.stack(peepholes)
 
 
@@ -324,9 +318,8 @@ def _run(
     """
     *biases, lengths = rest
     X, *more = _ready(X, weights, peepholes, states, biases)
-    (T, B, _), (h_0, c_0) = X.shape, more[11:13]
-    packed = _pack(more[:4], more[4:8], more[8:11], (T * B, B))
-    lengths = whole_or(lengths, T, B)
+    packed, (h_0, c_0) = _pack(more[:4], more[4:8], more[8:11]), more[11:13]
+    lengths = whole_or(lengths, *X.shape[:2])
     seen = peepholes[0] is not None
     h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen)
     return h, last_valid(h, h_0, lengths), c_T
@@ -347,9 +340,9 @@ def _run_vjp(
     h_0, c_0, dh, dh_T, dc_T = more[11:]
     (T, B, I), H = X.shape, h_0.shape[1]
     lengths = whole_or(lengths, T, B)
-    packed = _pack(more[:4], more[4:8], more[8:11], (T * B, B))
+    packed = _pack(more[:4], more[4:8], more[8:11])
     h, _, a, cells = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen, keep=True)
-    W_h, p = for_errors(more[:4], 0, H, B), packed[3]
+    W_h, p = for_errors(more[:4], 0, H), packed[3]
     carry, dc = aligned((B, a.shape[3]), X.dtype), dc_T.copy()
     carry[:, :H] = dh_T
 

@@ -440,11 +440,13 @@ def multiply_by_turns(
     Of a matrix larger than a cache, the product that goes the other way than the one before meets
     what that has left there: half of the time at some sizes.
     """
-    at_once = TURN if backwards and not _by_parts(x, packed, last - first) else last - first
-    while first < last:
-        start = max(first, last - at_once)
-        _add(y, y.strides[0] // y.itemsize, x, packed, y, start, last, backwards)
-        last = start
+    if backwards:
+        while first < last:
+            start = max(first, last - TURN)
+            multiply(x, packed, y, start, last)
+            last = start
+    else:
+        multiply(x, packed, y, first, last)
 
 
 @lean_helper
@@ -464,27 +466,6 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
 
     K is at least 1.
     """
-    _add(s, s_row, x, packed, y, first, last, False)
-
-
-@lean_helper
-def _by_parts(x: Array, packed: Array, panels: int) -> bool:
-    """Whether a product of so many panels is one of parts: they have more rows than x columns."""
-    near, enough = x.strides[1] == x.itemsize, x.shape[0] >= FEW and panels >= NARROW
-    return near and enough and packed.shape[1] > x.shape[1]
-
-
-@lean_helper
-def _add(
-    s: Array,
-    s_row: int,
-    x: Array,
-    packed: Array,
-    y: Array,
-    first: int,
-    last: int,
-    backwards: bool,
-) -> None:
     B, K = x.shape
     w, panel = packed.shape[2], packed.strides[0] // packed.itemsize
     x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
@@ -496,8 +477,8 @@ def _add(
                 s, first * w, s_row, y, first * w, y_row,
             )  # fmt: skip
             first += ABREAST
-    by_parts = _by_parts(x, packed, last - first)
     row_block, depth_block = ROW_BLOCK, DEPTH_BLOCK if B > ROWS else max(K, 1)
+    by_parts = packed.shape[1] > K and B >= FEW and last - first >= NARROW and x_column == 1
     if by_parts:
         row_block, depth_block = -(-B // -(-B // AT_ONCE)), DEEP
     for row in range(0, B, row_block):
@@ -505,9 +486,9 @@ def _add(
         for deep in range(0, K if first < last else 0, depth_block):
             part = deep, min(depth_block, K - deep), packed, y, first, last, row, row_end
             if deep == 0:
-                if not (by_parts and add_parts(s, s_row, x, *part, backwards)):
+                if not (by_parts and add_parts(s, s_row, x, *part)):
                     _add_block(s, s_row, x, *part)
-            elif not (by_parts and add_parts(y, y_row, x, *part, backwards)):
+            elif not (by_parts and add_parts(y, y_row, x, *part)):
                 _add_block(y, y_row, x, *part)
 
 

@@ -474,7 +474,6 @@ def add_parts(
     last: int,
     row: int,
     row_end: int,
-    backwards: bool,
 ) -> bool:
     """y = s + x M of up to AT_ONCE rows and some panels, over `depth` of the columns of x.
 
@@ -493,11 +492,9 @@ def add_parts(
     blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
     parts = (K + deep // BLOCK * BLOCK_ROWS) * w
     _begin(x, rows)
-    done = 0
-    while done < last - first:
-        count = 1 if rows > SIDE else min(2, last - first - done)
-        p = last - done - count if backwards else first + done
-        done += count
+    p = first
+    while p < last:
+        count = 1 if rows > SIDE else min(2, last - p)
         of_M = packed, p * panel + parts, panel
         sums = s, row * s_row + p * w, s_row, y, row * y_row + p * w, y_row, rows
         if rows > SIDE:
@@ -506,5 +503,6 @@ def add_parts(
             _add_16_wide(room, blocks, *of_M, *sums)
         else:
             _add_16(room, blocks, *of_M, *sums)
+        p += count
     _end(x)
     return True

@@ -23,12 +23,10 @@ from nnspec.accel.packed import (
     multiply_by_turns,
     pack,
     pack_transposed,
-    panels_in,
     room_for,
     transpose,
     width,
 )
-from nnspec.accel.parts import FEW, panel_rows, split_panels
 from nnspec.accel.team import new_counter
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
@@ -49,45 +47,35 @@ Part = tuple[int, int, int, int, Array, int]
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
 
-# how many rows meet W_x and W_h at once, where that is not known: parts may pay
-ANY = FEW, FEW
-
 
 def _four(weights: Sequence[Array]) -> tuple[Array, ...]:
     return (*weights, *[weights[-1]] * (MOST_GATES - len(weights)))
 
 
 @lean_kernel
-def _pack_gates(packed: Array, weights: Any, column: int, K: int) -> None:
+def _pack_gates(packed: Array, weights: Any, column: int) -> None:
+    _, _, K, _ = packed.shape
     for g in range(packed.shape[0]):
-        pack_transposed(weights[g][:, column : column + K], packed[g, :, :K])
-        split_panels(packed[g], K)
+        pack_transposed(weights[g][:, column : column + K], packed[g])
 
 
-def gates(weights: Sequence[Array], column: int, K: int, rows: int) -> Array:
-    """K columns of the gates' weights (H, …), whose rows are outputs, for x Wᵀ of so many rows.
-
-    (gates, panels, K or deeper, WIDTH)
-    """
+def gates(weights: Sequence[Array], column: int, K: int) -> Array:
+    """K columns of the gates' weights (H, …), rows outputs, for x Wᵀ: (gates, panels, K, WIDTH)."""
     H, dtype = len(weights[0]), weights[0].dtype
     w = width(dtype)
-    panels = -(-H // w)
-    deep = panel_rows(K, w, rows, len(weights) * panels)
-    packed = aligned((len(weights), panels, deep, w), dtype, zeros=False)
-    _pack_gates(packed, _four(weights), column, K)
+    packed = aligned((len(weights), -(-H // w), K, w), dtype, zeros=False)
+    _pack_gates(packed, _four(weights), column)
     return packed
 
 
 @lean_kernel
-def _pack_errors(
-    packed: Array, weights: Any, column: int, count: int, K: int, columns: int
-) -> None:
+def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
+    columns = packed.shape[1] // count
     for g in range(count):
         W = weights[g]
         rows = packed[:, g * columns : (g + 1) * columns]
         pack(W[:, column : column + K], rows[:, : W.shape[0]])
         rows[:, W.shape[0] :] = 0
-    split_panels(packed, count * columns)
 
 
 def biases_of(biases: Sequence[Array]) -> Array:
@@ -100,14 +88,13 @@ def biases_of(biases: Sequence[Array]) -> Array:
     return b
 
 
-def for_errors(weights: Sequence[Array], column: int, K: int, rows: int) -> Array:
-    """The same columns for da W, da rows of `a`: (panels, gates columns or deeper, WIDTH)."""
+def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
+    """The same columns for da W, da a row of `a`: (panels, gates columns, WIDTH)."""
     H, dtype = len(weights[0]), weights[0].dtype
     w = width(dtype)
-    columns, panels = -(-H // w) * w, -(-K // w)
-    deep = panel_rows(len(weights) * columns, w, rows, panels)
-    packed = aligned((panels, deep, w), dtype, zeros=False)
-    _pack_errors(packed, _four(weights), column, len(weights), K, columns)
+    columns = -(-H // w) * w
+    packed = aligned((-(-K // w), len(weights) * columns, w), dtype, zeros=False)
+    _pack_errors(packed, _four(weights), column, len(weights), K)
     return packed
 
 
@@ -211,14 +198,11 @@ def inputs_part(
     if row == 0 and row_end == B:  # one product of many rows
         x = X[begin:end].reshape((end - begin) * B, I)
         many = a[place : place + end - begin].reshape((end - begin) * B, a.shape[2])
-        at_once = W_x.shape[0] if panel_end - panel == panels else panels
-        for g in range(0, W_x.shape[0], at_once):
-            add_to(flat, 0, x, W_x, many, g + panel, g + at_once - panels + panel_end)
+        for g in range(W_x.shape[0] // panels):
+            add_to(flat, 0, x, W_x, many, g * panels + panel, g * panels + panel_end)
         return
-    # two panels stay in the cache while the steps go by; to split X costs more than to bring them
-    at_once = W_x.shape[0] if W_x.shape[1] > I and row_end - row >= FEW else 2
-    for p in range(0, W_x.shape[0], at_once):
-        p_end = min(p + at_once, W_x.shape[0])
+    for p in range(0, W_x.shape[0], 2):  # they stay in the cache while the steps go by
+        p_end = min(p + 2, W_x.shape[0])
         for t in range(end - begin):
             add_to(flat, 0, X[begin + t, row:row_end], W_x, a[place + t, row:row_end], p, p_end)
 
@@ -256,15 +240,12 @@ def before(h: Array, h_0: Array) -> Array:
     return np.concatenate([h_0[np.newaxis], h[:-1]]) if len(h) else h
 
 
-_panel_rows = lean_helper(panel_rows)
-
-
 @lean_kernel
 def _add_products(
     da: Array,  # (N, gates, columns)
     Y: Array,  # (N, K)
     total: Array,  # (targets, columns, at least column + K filled up to panels)
-    right: Array,  # room for Y: (panels, SUM_BLOCK and its parts, WIDTH)
+    right: Array,  # room for Y: (panels, SUM_BLOCK, WIDTH)
     left: Array,  # room for da: (UNIT_BLOCK, SUM_BLOCK)
     gate: int,
     gate_end: int,
@@ -278,10 +259,8 @@ def _add_products(
     end_column = column + count * w
     for start in range(0, N, SUM_BLOCK):
         depth = min(N - start, SUM_BLOCK)
-        deep = _panel_rows(depth, w, UNIT_BLOCK, count)
-        packed = panels_in(right.reshape(right.size), count, deep, w)
-        pack(Y[start : start + depth], packed[:, :depth])
-        split_panels(packed, depth)
+        packed = right.reshape(right.size)[: count * depth * w].reshape(count, depth, w)
+        pack(Y[start : start + depth], packed)
         for g in range(gate, gate_end):
             y = total[target + g - gate]
             for u in range(unit, unit_end, UNIT_BLOCK):
@@ -319,9 +298,7 @@ def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Arra
         for (some, Y, target, column), room in zip(sums, rooms, strict=True):
             place = (target, column) if room is total else (0, 0)
             rows = Y.reshape(T * B, Y.shape[2])
-            panels = -(-Y.shape[2] // w)
-            deep = panel_rows(SUM_BLOCK, w, UNIT_BLOCK, panels)
-            right = room_for("rows", (panels, deep, w), da.dtype)
+            right = room_for("rows", (-(-Y.shape[2] // w), SUM_BLOCK, w), da.dtype)
             _add_products(flat, rows, room, right, left, some.start, some.stop, *place, *units)
 
     threads.together(threads.useful(float(T) * B * targets * H * K), part)
@@ -349,24 +326,23 @@ def bias_gradients(da: Array, H: int) -> Array:
 
 
 @lean_kernel
-def _product(x: Array, K: int, packed: Array, y: Array, row: int, row_end: int) -> None:
-    multiply(x[row:row_end, :K], packed, y[row:row_end], 0, packed.shape[0])
+def _product(x: Array, packed: Array, y: Array, row: int, row_end: int) -> None:
+    multiply(x[row:row_end, : packed.shape[1]], packed, y[row:row_end], 0, packed.shape[0])
 
 
-def _product_of(x: Array, K: int, packed: Array, N: int) -> Array:
-    """x M, (B, N), with M (K, N) packed; x has many rows, and may have more columns than K."""
+def product(x: Array, packed: Array, N: int) -> Array:
+    """x M, (B, N), with M (K, N) packed; x (B, K) has many rows, and may have more columns."""
     y = aligned((x.shape[0], packed.shape[0] * packed.shape[2]), x.dtype)
 
     def part(index: int, count: int) -> None:
-        _product(x, K, packed, y, *threads.share(len(x), index, count, ROWS))
+        _product(x, packed, y, *threads.share(len(x), index, count, ROWS))
 
-    threads.together(threads.useful(float(len(x)) * K * y.shape[1]), part)
+    threads.together(threads.useful(float(len(x)) * packed.size), part)
     return np.ascontiguousarray(y[:, :N])
 
 
 def input_gradients(da: Array, weights: Sequence[Array], column: int, I: int) -> Array:
     """da W_x for all steps, (T, B, I); the weights are those of the first gates."""
     T, B, G, columns = da.shape
-    packed = for_errors(weights, column, I, T * B)
-    flat = da.reshape(T * B, G * columns)
-    return _product_of(flat, len(weights) * columns, packed, I).reshape(T, B, I)
+    packed = for_errors(weights, column, I)
+    return product(da.reshape(T * B, G * columns), packed, I).reshape(T, B, I)

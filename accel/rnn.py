@@ -14,7 +14,6 @@ from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import aligned, multiply_by_turns
 from nnspec.accel.recurrent import (
-    ANY,
     before,
     bias_gradients,
     biases_of,
@@ -129,9 +128,9 @@ def _states_vjp(
         multiply_by_turns(delta[t, row:row_end, 0], W, rows, panel, panel_end, odd)
 
 
-def _pack(U: Array, W: Array, b: Array, rows: tuple[int, int] = ANY) -> tuple[Array, Array, Array]:
-    """U, W and b of `_states`; so many rows meet U and W at once."""
-    return gates((U,), 0, U.shape[1], rows[0]), gates((W,), 0, len(W), rows[1]), biases_of((b,))
+def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
+    """U, W and b of `_states`."""
+    return gates((U,), 0, U.shape[1]), gates((W,), 0, len(W)), biases_of((b,))
 
 
 def _run_packed(
@@ -153,8 +152,7 @@ def _run(
     X: Array, U: Array, W: Array, S_0: Array, b: Array, lengths: Array, code: int
 ) -> tuple[Array, Array]:
     """S and S_T, from arrays that are ready."""
-    T, B, _ = X.shape
-    return _run_packed(X, _pack(U, W, b, (T * B, B)), S_0, lengths, code)
+    return _run_packed(X, _pack(U, W, b), S_0, lengths, code)
 
 
 def _run_vjp(
@@ -170,9 +168,9 @@ def _run_vjp(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(dX, dU, dW, dS_0, db)."""
     (T, B, I), H = X.shape, S_0.shape[1]
-    back = for_errors((W,), 0, H, B)
-    columns = back.shape[0] * back.shape[2]
-    delta, carry = aligned((T, B, 1, columns), X.dtype), aligned((B, columns), X.dtype)
+    back = for_errors((W,), 0, H)
+    delta = aligned((T, B, 1, back.shape[1]), X.dtype)
+    carry = aligned((B, back.shape[0] * back.shape[2]), X.dtype)
     carry[:, :H] = dS_T
 
     def work(*part: Any) -> None:

@@ -30,7 +30,7 @@ def _product(x: Any, M: Any, y: Any, transposed: bool) -> None:
 def test_every_edge(dtype: Any, K: int, N: int) -> None:
     rng = np.random.default_rng(K * 100 + N)
     W = rng.integers(-4, 5, (1, N, K)).astype(dtype)
-    M = recurrent.gates((W[0],), 0, K, 131)[0]
+    M = recurrent.gates((W[0],), 0, K)[0]
     for B in (0, 1, 2, 3, 5, 8, 15, 131):
         x = rng.integers(-4, 5, (B, K)).astype(dtype)
         y = packed_module.aligned((B, M.shape[0] * M.shape[2]), dtype)

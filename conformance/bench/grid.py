@@ -120,11 +120,6 @@ class Point:
         return 2.0 * adds * (2 if self.family == "product" else 3)
 
     @property
-    def rows(self) -> int:
-        """The rows that meet a matrix at once: a recurrent step's batch, attention's queries."""
-        return self.numbers["L" if self.family == "attention" else "B"]
-
-    @property
     def footprint(self) -> int:
         """Bytes of all inputs and outputs, each once."""
         declared, numbers = self.declared, self.numbers

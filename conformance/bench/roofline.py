@@ -1,10 +1,9 @@
 """What the processor could do: fused multiply-adds on data in the L1 cache, bytes from each cache.
 
 The roof of a point is the longer of two times: that of its products at the measured rate, and that
-of its bytes at the measured bandwidth. Products of many rows may be of bfloat16 parts (see
-`accel.parts`) where the processor has a unit for them, and then faster than multiply-adds. Inputs
-and outputs go by once; a recurrent step has to read its weights again, from whatever cache holds
-them.
+of its bytes at the measured bandwidth. An affine map may be of bfloat16 parts (see `accel.parts`)
+where the processor has a unit for them, and then faster than multiply-adds. Inputs and outputs go
+by once; a recurrent step has to read its weights again, from whatever cache holds them.
 """
 
 import threading
@@ -18,7 +17,7 @@ import numpy as np
 
 from nnspec.accel.jit import kernel
 from nnspec.accel.packed import aligned, multiply, width
-from nnspec.accel.parts import FEW, ON, panel_rows, split_panels
+from nnspec.accel.parts import ON, panel_rows, split_panels
 from nnspec.conformance.bench.grid import Point
 from nnspec.reference.array import Array
 
@@ -66,8 +65,7 @@ class Roofline(NamedTuple):
         bytes_ = point.footprint / self.rate(point.footprint, threads)
         if steps:
             bytes_ += steps / self.rate(point.recurrent_bytes, threads)
-        # the unit takes many rows at once, and of one no more than of many
-        fastest = max(self.flops, self.parts) if point.rows >= FEW else self.flops
+        fastest = max(self.flops, self.parts) if point.family == "product" else self.flops
         return max(point.flops / fastest, bytes_)
 
 
