@@ -308,10 +308,9 @@ def _split_panel(typingctx: Any, packed: Any, start: Any, rows: Any, into: Any) 
 
 
 def _configure(typingctx: Any, x: Any, rows: Any) -> Any:
-    """The tiles of up to AT_ONCE rows.
+    """The tiles of SIDE + 1 to AT_ONCE rows.
 
-    Of 2 groups of rows: 0 and 1 the sums of the first group, 2 and 3 of the second, 4 and 5 are
-    x's, 6 and 7 M's. Of one group: 0 to 3 the sums, 4 to 6 are x's, 7 is M's.
+    0 and 1 are the sums of the first SIDE rows, 2 and 3 of the others; 4 and 5 x's, 6 and 7 M's.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -319,11 +318,9 @@ def _configure(typingctx: Any, x: Any, rows: Any) -> Any:
             return context.get_dummy_value()
         _, rows = args
         e, base = _Emit(context, builder), _in_frame(builder, 64)
-        wide = builder.icmp_signed(">", rows, _INT_64(SIDE))
-        first = builder.trunc(builder.select(wide, _INT_64(SIDE), rows), _BYTE)
-        second = builder.trunc(builder.select(wide, builder.sub(rows, _INT_64(SIDE)), rows), _BYTE)
-        sixth = builder.select(wide, _BYTE(SIDE), first)
-        counts = [first, first, second, second, first, second, sixth, _BYTE(SIDE)]
+        whole = _BYTE(SIDE)
+        rest = builder.trunc(builder.sub(rows, _INT_64(SIDE)), _BYTE)
+        counts = [whole, whole, rest, rest, whole, rest, whole, whole]
         e.store(ir.Constant(_INTEGERS, [1] + [0] * (SIDE - 1)), base)
         for number in range(8):
             word = ir.IntType(16)
@@ -346,98 +343,81 @@ def _release(typingctx: Any, x: Any) -> Any:
     return types.void(x), emit
 
 
-def _add_tiles(groups: int, panels: int) -> Any:
-    """y = s + x M of SIDE rows and so many panels, or twice as many rows and one panel."""
-    tiles = 2 * panels
+def _add_tiles(
+    typingctx: Any,
+    room: Any,  # x's parts, then room for sums
+    blocks: Any,
+    packed: Any,
+    parts: Any,  # where those of the panel begin
+    s: Any,
+    s_start: Any,
+    s_row: Any,
+    y: Any,
+    y_start: Any,
+    y_row: Any,
+    rows: Any,
+) -> Any:
+    """y = s + x M of SIDE + 1 to AT_ONCE rows and one panel."""
 
-    def add(
-        typingctx: Any,
-        room: Any,  # x's parts, then room for sums
-        blocks: Any,
-        packed: Any,
-        parts: Any,  # where those of the first panel begin
-        panel: Any,  # from panel to panel
-        s: Any,
-        s_start: Any,
-        s_row: Any,
-        y: Any,
-        y_start: Any,
-        y_row: Any,
-        rows: Any,
-    ) -> Any:
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            if not _fits(packed):
-                return context.get_dummy_value()
-            room, blocks, M_array, parts, panel, s_array, s_start, s_row, *rest = args
-            y_array, y_start, y_row, rows = rest
-            e = _Emit(context, builder)
-            first = e.address(signature.args[2], M_array, parts)
-            bases = [first, e.moved(first, e.times(panel, 4))]
-            x_group = e.times(blocks, PARTS * TILE)
-            line = _INT_64(4 * SIDE)
-            for number in range(groups * tiles):
-                e.tile("tilezero", number)
-
-            def of_x(d: Any, group: int, part: int) -> Any:
-                place = e.moved(room, e.times(d, PARTS * TILE), part * TILE)
-                return e.pointer(e.moved(place, x_group) if group else place)
-
-            def of_M(d: Any, tile: int, part: int) -> Any:
-                place = e.moved(bases[tile // 2], e.times(d, 2 * PARTS * TILE))
-                return e.pointer(e.moved(place, (tile % 2 * PARTS + part) * TILE))
-
-            def two_groups(d: Any, nothing: list[Any]) -> list[Any]:
-                x_there = M_there = None
-                for x_part, M_part in ORDER:
-                    for each in (0, 1):
-                        if x_part != x_there:
-                            e.tile("tileloadd64", 4 + each, of_x(d, each, x_part), line)
-                        if M_part != M_there:
-                            e.tile("tileloadd64", 6 + each, of_M(d, each, M_part), line)
-                    x_there, M_there = x_part, M_part
-                    for number in range(4):
-                        e.tile("tdpbf16ps", number, 4 + number // 2, 6 + number % 2)
-                return nothing
-
-            def one_group(d: Any, nothing: list[Any]) -> list[Any]:
-                for part in (H, M, L):
-                    e.tile("tileloadd64", 4 + part, of_x(d, 0, part), line)
-                for M_part in (L, M, H):
-                    for tile in range(tiles):
-                        e.tile("tileloadd64", 7, of_M(d, tile, M_part), line)
-                        # the parts of x that meet this one, small ones first
-                        for x_part in reversed(range(PARTS - M_part)):
-                            e.tile("tdpbf16ps", tile, 4 + x_part, 7)
-                return nothing
-
-            e.loop(_INT_64(0), blocks, [], two_groups if groups == 2 else one_group)
-            sums = e.moved(room, X_PARTS)
-            wide = 4 * SIDE * tiles
-            for number in range(groups * tiles):
-                group, tile = divmod(number, tiles)
-                place = e.moved(sums, group * SIDE * wide + tile * 4 * SIDE)
-                e.tile("tilestored64", number, e.pointer(place), _INT_64(wide))
-            s_base = e.address(signature.args[5], s_array, s_start)
-            y_base = e.address(signature.args[8], y_array, y_start)
-
-            def put(i: Any, nothing: list[Any]) -> list[Any]:
-                here = e.moved(sums, e.times(i, wide))
-                from_s = e.moved(s_base, e.times(builder.mul(i, s_row), 4))
-                to_y = e.moved(y_base, e.times(builder.mul(i, y_row), 4))
-                for tile in range(tiles):
-                    step = 4 * SIDE * tile
-                    a, b = (e.load(e.moved(place, step)) for place in (from_s, here))
-                    # added last: it may be larger than all of the terms
-                    e.store(builder.fadd(a, b), e.moved(to_y, step))
-                return nothing
-
-            e.loop(_INT_64(0), rows, [], put)
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not _fits(packed):
             return context.get_dummy_value()
+        room, blocks, M_array, parts, s_array, s_start, s_row, *rest = args
+        y_array, y_start, y_row, rows = rest
+        e = _Emit(context, builder)
+        first = e.address(signature.args[2], M_array, parts)
+        x_group = e.times(blocks, PARTS * TILE)
+        line = _INT_64(4 * SIDE)
+        for number in range(4):
+            e.tile("tilezero", number)
 
-        n = types.intp
-        return types.void(n, n, packed, n, n, s, n, n, y, n, n, n), emit
+        def of_x(d: Any, group: int, part: int) -> Any:
+            place = e.moved(room, e.times(d, PARTS * TILE), part * TILE)
+            return e.pointer(e.moved(place, x_group) if group else place)
 
-    return intrinsic(add)
+        def of_M(d: Any, tile: int, part: int) -> Any:
+            place = e.moved(first, e.times(d, 2 * PARTS * TILE))
+            return e.pointer(e.moved(place, (tile * PARTS + part) * TILE))
+
+        def of_block(d: Any, nothing: list[Any]) -> list[Any]:
+            x_there = M_there = None
+            for x_part, M_part in ORDER:
+                for each in (0, 1):
+                    if x_part != x_there:
+                        e.tile("tileloadd64", 4 + each, of_x(d, each, x_part), line)
+                    if M_part != M_there:
+                        e.tile("tileloadd64", 6 + each, of_M(d, each, M_part), line)
+                x_there, M_there = x_part, M_part
+                for number in range(4):
+                    e.tile("tdpbf16ps", number, 4 + number // 2, 6 + number % 2)
+            return nothing
+
+        e.loop(_INT_64(0), blocks, [], of_block)
+        sums = e.moved(room, X_PARTS)
+        wide = 4 * SIDE * 2
+        for number in range(4):
+            group, tile = divmod(number, 2)
+            place = e.moved(sums, group * SIDE * wide + tile * 4 * SIDE)
+            e.tile("tilestored64", number, e.pointer(place), _INT_64(wide))
+        s_base = e.address(signature.args[4], s_array, s_start)
+        y_base = e.address(signature.args[7], y_array, y_start)
+
+        def put(i: Any, nothing: list[Any]) -> list[Any]:
+            here = e.moved(sums, e.times(i, wide))
+            from_s = e.moved(s_base, e.times(builder.mul(i, s_row), 4))
+            to_y = e.moved(y_base, e.times(builder.mul(i, y_row), 4))
+            for tile in (0, 1):
+                step = 4 * SIDE * tile
+                a, b = (e.load(e.moved(place, step)) for place in (from_s, here))
+                # added last: it may be larger than all of the terms
+                e.store(builder.fadd(a, b), e.moved(to_y, step))
+            return nothing
+
+        e.loop(_INT_64(0), rows, [], put)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(n, n, packed, n, s, n, n, y, n, n, n), emit
 
 
 _room: Any = intrinsic(_stack_room)
@@ -445,7 +425,7 @@ _begin: Any = intrinsic(_configure)
 _end: Any = intrinsic(_release)
 _put_x_parts: Any = intrinsic(_split_rows)
 _put_parts: Any = intrinsic(_split_panel)
-_add_32, _add_16_wide, _add_16 = _add_tiles(2, 1), _add_tiles(1, 2), _add_tiles(1, 1)
+_add: Any = intrinsic(_add_tiles)
 
 
 @lean_helper
@@ -477,9 +457,9 @@ def add_parts(
 ) -> bool:
     """y = s + x M of up to AT_ONCE rows and some panels, over `depth` of the columns of x.
 
-    Where a number does not fit, nothing is done.
+    Where a number does not fit, or the rows are one tile's at most, nothing is done.
     """
-    if not ON:
+    if not ON or row_end - row <= SIDE:
         return False
     K, w = x.shape[1], packed.shape[2]
     for p in range(first, last):
@@ -492,17 +472,8 @@ def add_parts(
     blocks, panel = -(-depth // BLOCK), packed.strides[0] // packed.itemsize
     parts = (K + deep // BLOCK * BLOCK_ROWS) * w
     _begin(x, rows)
-    p = first
-    while p < last:
-        count = 1 if rows > SIDE else min(2, last - p)
-        of_M = packed, p * panel + parts, panel
+    for p in range(first, last):
         sums = s, row * s_row + p * w, s_row, y, row * y_row + p * w, y_row, rows
-        if rows > SIDE:
-            _add_32(room, blocks, *of_M, *sums)
-        elif count == 2:
-            _add_16_wide(room, blocks, *of_M, *sums)
-        else:
-            _add_16(room, blocks, *of_M, *sums)
-        p += count
+        _add(room, blocks, packed, p * panel + parts, *sums)
     _end(x)
     return True
