@@ -21,10 +21,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.emit import Vectors, loop, view
 from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config, lean_helper, lean_view
 from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
-from nnspec.accel.vectors import spread
 
 # rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
 _many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
@@ -123,111 +123,66 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
         y_start: Any,
         y_row: Any,
     ) -> Any:
-        dtype = x.dtype
-        size = dtype.bitwidth // 8
-        lanes = VECTOR // size
-        integer = ir.IntType(64)
-
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x_array, x_row, x_column, x_start, M_array, M_start, M_panel, depth, M_next = args[:9]
             s_array, s_start, s_row, y_array, y_start, y_row = args[9:]
-            element = context.get_data_type(dtype)
-            vector = ir.VectorType(element, lanes)
-            name = f"llvm.fma.v{lanes}f{8 * size}"
-            function = ir.FunctionType(vector, [vector] * 3)
-            fma = cgutils.get_or_insert_function(builder.module, function, name)
-            zero = ir.Constant(vector, [ir.Constant(element, 0.0)] * lanes)
-
-            def pointer(kind: Any, array: Any, start: Any) -> Any:
-                return builder.gep(context.make_array(kind)(context, builder, array).data, [start])
-
-            def at(base: Any, index: Any) -> Any:
-                return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-
-            def load(place: Any) -> Any:
-                value = builder.load(place)
-                value.align = size
-                return value
-
-            x_data = pointer(signature.args[0], x_array, x_start)
-            M_data = pointer(signature.args[4], M_array, M_start)
-            s_data = pointer(signature.args[9], s_array, s_start)
-            y_data = pointer(signature.args[12], y_array, y_start)
-            vectors = 2 * panels
+            v, n = Vectors(context, builder, x.dtype), depth.type
+            w, vectors = 2 * v.lanes, 2 * panels
+            x_data = v.data(signature.args[0], x_array, x_start)
+            M_data = v.data(signature.args[4], M_array, M_start)
+            s_data = v.data(signature.args[9], s_array, s_start)
+            y_data = v.data(signature.args[12], y_array, y_start)
             lines = [
-                hide(builder, builder.gep(x_data, [builder.mul(x_row, integer(row))]))
+                hide(builder, builder.gep(x_data, [builder.mul(x_row, n(row))]))
                 for row in range(rows)
             ]
             places = [
                 [
-                    at(data, builder.add(builder.mul(stride, integer(row)), integer(v * lanes)))
+                    v.at(data, builder.add(builder.mul(stride, n(row)), n(number * v.lanes)))
                     for data, stride in ((s_data, s_row), (y_data, y_row))
                 ]
                 for row in range(rows)
-                for v in range(vectors)
+                for number in range(vectors)
             ]
             if many:
                 for _, place in places:
                     _ahead(builder, place, 1)
-            sums = [zero] * (vectors * rows * chains)
-            panel_starts = [builder.mul(M_panel, integer(panel)) for panel in range(panels)]
+            panel_starts = [builder.mul(M_panel, n(panel)) for panel in range(panels)]
 
-            def loop(start: Any, stop: Any, stride: int, sums: list[Any]) -> tuple[Any, list[Any]]:
-                before, begin = builder.block, builder.mul(start, x_column)
-                head = builder.append_basic_block("head")
-                body = builder.append_basic_block("body")
-                done = builder.append_basic_block("done")
-                builder.branch(head)
-                builder.position_at_end(head)
-                k = builder.phi(integer)
-                k.add_incoming(start, before)
-                first_column = column = builder.phi(integer)
-                column.add_incoming(begin, before)
-                held = []
-                for value in sums:
-                    phi = builder.phi(vector)
-                    phi.add_incoming(value, before)
-                    held.append(phi)
-                builder.cbranch(builder.icmp_signed("<", k, stop), body, done)
-                builder.position_at_end(body)
-                new = list(held)
-                if many and panels == 2 and stride == STEPS:
-                    after = builder.add(M_next, builder.mul(k, integer(2 * lanes // STEPS)))
-                    for line in (0, lanes):
-                        far = builder.add(after, integer(line))
-                        _ahead(builder, builder.gep(M_data, [far]), 2)
-                for step in range(stride):
-                    here = builder.add(k, integer(step))
-                    in_panel = builder.mul(here, integer(2 * lanes))
-                    right = [
-                        load(at(M_data, builder.add(builder.add(start, in_panel), integer(half))))
-                        for start in panel_starts
-                        for half in (0, lanes)
-                    ]
-                    for row, line in enumerate(lines):
-                        left = spread(builder, builder.load(builder.gep(line, [column])), lanes)
-                        for v in range(vectors):
-                            j = (step % chains * rows + row) * vectors + v
-                            new[j] = builder.call(fma, [left, right[v], new[j]])
-                    column = hide(builder, builder.add(column, x_column))
-                first_column.add_incoming(column, builder.block)
-                k.add_incoming(builder.add(k, integer(stride)), builder.block)
-                for phi, value in zip(held, new, strict=True):
-                    phi.add_incoming(value, builder.block)
-                builder.branch(head)
-                builder.position_at_end(done)
-                return k, held
+            def several(stride: int) -> Callable[..., list[Any]]:
+                def body(k: Any, held: list[Any]) -> list[Any]:
+                    column, *sums = held
+                    if many and panels == 2 and stride == STEPS:
+                        after = builder.add(M_next, builder.mul(k, n(w // STEPS)))
+                        for line in (0, v.lanes):
+                            far = builder.add(after, n(line))
+                            _ahead(builder, builder.gep(M_data, [far]), 2)
+                    for step in range(stride):
+                        in_panel = builder.mul(builder.add(k, n(step)), n(w))
+                        right = []
+                        for start in panel_starts:
+                            right += v.pair(M_data, builder.add(start, in_panel))
+                        for row, line in enumerate(lines):
+                            left = v.splat(builder.load(builder.gep(line, [column])))
+                            for number in range(vectors):
+                                j = (step % chains * rows + row) * vectors + number
+                                sums[j] = v.fma(left, right[number], sums[j])
+                        column = hide(builder, builder.add(column, x_column))
+                    return [column, *sums]
 
-            whole = builder.mul(builder.sdiv(depth, integer(steps)), integer(steps))
-            k, sums = loop(integer(0), whole, steps, sums)
+                return body
+
+            whole = builder.mul(builder.sdiv(depth, n(steps)), n(steps))
+            nothing = [v.constant(0.0)] * (vectors * rows * chains)
+            k, (column, *sums) = loop(builder, n(0), whole, steps, [n(0), *nothing], several(steps))
             if steps > 1:
-                k, sums = loop(k, depth, 1, sums)
+                _, (_, *sums) = loop(builder, k, depth, 1, [column, *sums], several(1))
             for j, (start, place) in enumerate(places):
                 total = sums[j]
                 for chain in range(1, chains):
                     total = builder.fadd(total, sums[vectors * rows * chain + j])
                 # added last: it may be larger than all of the terms
-                builder.store(builder.fadd(load(start), total), place).align = size
+                builder.store(builder.fadd(v.load(start), total), place).align = v.size
             return context.get_dummy_value()
 
         n = types.intp
@@ -257,16 +212,9 @@ def _mover(elements: Callable[[int], int]) -> Any:
 
     def interpreted(x: Array, x_start: int, y: Array, y_start: int) -> None:
         shape = (1, elements(x.itemsize))
-        _view(y, y_start, shape, [1, 1])[...] = _view(x, x_start, shape, [1, 1])
+        view(y, y_start, shape, (1, 1))[...] = view(x, x_start, shape, (1, 1))
 
     return interpreted if config.DISABLE_JIT else intrinsic(move)
-
-
-def _view(array: Array, start: int, shape: tuple[int, int], strides: list[int]) -> Array:
-    """The elements from `start` on, of which only those of the shape are touched."""
-    first = np.lib.stride_tricks.as_strided(array, (start + 1,), (array.itemsize,))[start:]
-    steps = [stride * array.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(first, shape, steps)
 
 
 def _interpreted(rows: int, panels: int) -> Any:
@@ -290,11 +238,11 @@ def _interpreted(rows: int, panels: int) -> Any:
         y_row: int,
     ) -> None:
         w = width(x.dtype)
-        left = _view(x, x_start, (rows, depth), [x_row, x_column])
+        left = view(x, x_start, (rows, depth), (x_row, x_column))
         for panel in range(panels):
-            right = _view(M, M_start + panel * M_panel, (depth, w), [w, 1])
-            start = _view(s, s_start + panel * w, (rows, w), [s_row, 1])
-            _view(y, y_start + panel * w, (rows, w), [y_row, 1])[...] = start + left @ right
+            right = view(M, M_start + panel * M_panel, (depth, w), (w, 1))
+            start = view(s, s_start + panel * w, (rows, w), (s_row, 1))
+            view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = start + left @ right
 
     return tile
 
@@ -347,40 +295,14 @@ def _transpose_block(
     typingctx: Any, M: Any, row: Any, place: Any, y: Any, y_row: Any, at: Any
 ) -> Any:
     """A square of LANES² elements: element strides from row to row, first elements."""
-    dtype = M.dtype
-    size = dtype.bitwidth // 8
-    lanes = VECTOR // size
-    integer = ir.IntType(64)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         M_array, row, place, y_array, y_row, at = args
-        vector = ir.VectorType(context.get_data_type(dtype), lanes)
-
-        def line(kind: Any, array: Any, start: Any, stride: Any, number: int) -> Any:
-            data = context.make_array(kind)(context, builder, array).data
-            index = builder.add(start, builder.mul(stride, integer(number)))
-            return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-        lines = []
-        for number in range(lanes):
-            value = builder.load(line(signature.args[0], M_array, place, row, number))
-            value.align = size
-            lines.append(value)
-        step = lanes // 2
-        while step:  # the squares of this size beside the diagonal change places
-            low = [k if not k & step else lanes + k - step for k in range(lanes)]
-            high = [k + step if not k & step else lanes + k for k in range(lanes)]
-            kind = ir.VectorType(ir.IntType(32), lanes)
-            new = list(lines)
-            for number in range(lanes):
-                if not number & step:
-                    pair = lines[number], lines[number + step]
-                    new[number] = builder.shuffle_vector(*pair, ir.Constant(kind, low))
-                    new[number + step] = builder.shuffle_vector(*pair, ir.Constant(kind, high))
-            lines = new
-            step //= 2
-        for number, value in enumerate(lines):
-            builder.store(value, line(signature.args[3], y_array, at, y_row, number)).align = size
+        v = Vectors(context, builder, M.dtype)
+        base = v.data(signature.args[0], M_array, place)
+        into = v.data(signature.args[3], y_array, at)
+        for number, line in enumerate(v.turned(base, row)):
+            v.put(line, into, builder.mul(y_row, y_row.type(number)))
         return context.get_dummy_value()
 
     n = types.intp
@@ -390,7 +312,7 @@ def _transpose_block(
 def _interpreted_block(M: Array, row: int, place: int, y: Array, y_row: int, at: int) -> None:
     """`_transpose_block` for an interpreter without compiled kernels."""
     square = (width(M.dtype) // 2,) * 2
-    _view(y, at, square, [y_row, 1])[...] = _view(M, place, square, [row, 1]).T
+    view(y, at, square, (y_row, 1))[...] = view(M, place, square, (row, 1)).T
 
 
 _block: Any = _interpreted_block if config.DISABLE_JIT else intrinsic(_transpose_block)

@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.emit import Vectors, loop, view
 from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config
 from nnspec.accel.packed import STEPS, apart, width
 from nnspec.accel.vector_math import ROUND_32, ROUND_64
-from nnspec.accel.vectors import spread
 
 # rows that are read side by side: one after the other, each would wait for the one before
 CHAINS = 4
@@ -63,124 +62,35 @@ FORM_64 = _Form(
 )  # fmt: skip
 
 
-class _Vectors:
-    """Vectors of one dtype, as LLVM's builder makes them."""
-
-    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
-        self.context, self.builder = context, builder
-        self.size = dtype.bitwidth // 8
-        self.lanes = VECTOR // self.size
-        self.element = context.get_data_type(dtype)
-        self.kind = ir.VectorType(self.element, self.lanes)
-        self.integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
-        function = ir.FunctionType(self.kind, [self.kind] * 3)
-        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
-        self.function = cgutils.get_or_insert_function(builder.module, function, name)
-
-    def constant(self, value: float) -> Any:
-        """The number in every lane."""
-        return ir.Constant(self.kind, [ir.Constant(self.element, float(value))] * self.lanes)
-
-    def integer(self, value: int) -> Any:
-        """The integer in every lane."""
-        return ir.Constant(self.integers, [value] * self.lanes)
-
-    def splat(self, value: Any) -> Any:
-        """A computed number in every lane."""
-        return spread(self.builder, value, self.lanes)
-
-    def times(self, a: Any, b: float) -> Any:
-        """a b of one number, b in double precision."""
-        if self.size == 8:
-            return self.builder.fmul(a, self.element(b))
-        double = ir.DoubleType()
-        product = self.builder.fmul(self.builder.fpext(a, double), double(b))
-        return self.builder.fptrunc(product, self.element)
-
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c."""
-        return self.builder.call(self.function, [a, b, c])
-
-    def larger(self, a: Any, b: Any) -> Any:
-        """a where it is larger, else b, so also where one is NaN."""
-        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
-
-    def data(self, kind: Any, array: Any, start: Any) -> Any:
-        """The address of an array's element."""
-        data = self.context.make_array(kind)(self.context, self.builder, array).data
-        return self.builder.gep(data, [start])
-
-    def _at(self, base: Any, index: Any) -> Any:
-        return self.builder.bitcast(self.builder.gep(base, [index]), self.kind.as_pointer())
-
-    def row(self, base: Any, start: Any, count: int) -> list[Any]:
-        """So many vectors of a row."""
-        values = []
-        for number in range(count):
-            index = self.builder.add(start, start.type(number * self.lanes))
-            values.append(self.builder.load(self._at(base, index)))
-            values[-1].align = self.size
-        return values
-
-    def pair(self, base: Any, start: Any) -> list[Any]:
-        """The two vectors of a panel's row."""
-        return self.row(base, start, 2)
-
-    def put(self, value: Any, base: Any, start: Any) -> None:
-        """Store a vector."""
-        self.builder.store(value, self._at(base, start)).align = self.size
-
-    def put_row(self, values: list[Any], base: Any, start: Any) -> None:
-        """Store the vectors of a row."""
-        for number, value in enumerate(values):
-            self.put(value, base, self.builder.add(start, start.type(number * self.lanes)))
-
-    def loop(
-        self, start: Any, stop: Any, step: int, held: list[Any], body: Callable[..., list[Any]]
-    ) -> tuple[Any, list[Any]]:
-        """held = body(i, held) for i from start in steps as long as i < stop; the last i, held."""
-        builder, integer = self.builder, start.type
-        before = builder.block
-        head, inside, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        i = builder.phi(integer)
-        i.add_incoming(start, before)
-        phis = []
-        for value in held:
-            phi = builder.phi(self.kind)
-            phi.add_incoming(value, before)
-            phis.append(phi)
-        builder.cbranch(builder.icmp_signed("<", i, stop), inside, done)
-        builder.position_at_end(inside)
-        new = body(i, phis)
-        i.add_incoming(builder.add(i, integer(step)), builder.block)
-        for phi, value in zip(phis, new, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.branch(head)
-        builder.position_at_end(done)
-        return i, phis
-
-    def powers_of_two(self, ts: list[Any], factor: Any, form: "_Form") -> list[Any]:
-        """2^(factor t) for each t, where factor t is between form.lowest and 0."""
-        builder = self.builder
-        # adding it rounds to an integer n, and leaves the exponent of 2^(n + lift) in the low bits
-        rounding = self.constant(form.rounding + form.bias + form.lift)
-        # step by step for all: one alone would wait for the result of each step
-        ms = [self.fma(t, factor, rounding) for t in ts]
-        ns = [builder.fsub(m, rounding) for m in ms]
-        rs = [self.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
-        first, *others = [self.constant(c * 2.0**-form.lift) for c in (*form.powers, 1.0)]
-        ps = [first] * len(ts)
-        for c in others:
-            ps = [self.fma(p, r, c) for p, r in zip(ps, rs, strict=True)]
-        shift = self.integer(form.shift)
-        bits = [builder.shl(builder.bitcast(m, self.integers), shift) for m in ms]
-        powers = [builder.bitcast(power, self.kind) for power in bits]
-        return [builder.fmul(p, power) for p, power in zip(ps, powers, strict=True)]
+def _times(v: Vectors, a: Any, b: float) -> Any:
+    """a b of one number, b in double precision."""
+    if v.size == 8:
+        return v.builder.fmul(a, v.element(b))
+    double = ir.DoubleType()
+    product = v.builder.fmul(v.builder.fpext(a, double), double(b))
+    return v.builder.fptrunc(product, v.element)
 
 
-def _maxima(v: _Vectors, x_data: Any, row: Any, rows: Any, first: list[Any]) -> list[Any]:
+def _powers_of_two(v: Vectors, ts: list[Any], factor: Any, form: _Form) -> list[Any]:
+    """2^(factor t) for each t, where factor t is between form.lowest and 0."""
+    builder = v.builder
+    # adding it rounds to an integer n, and leaves the exponent of 2^(n + lift) in the low bits
+    rounding = v.constant(form.rounding + form.bias + form.lift)
+    # step by step for all: one alone would wait for the result of each step
+    ms = [v.fma(t, factor, rounding) for t in ts]
+    ns = [builder.fsub(m, rounding) for m in ms]
+    rs = [v.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
+    first, *others = [v.constant(c * 2.0**-form.lift) for c in (*form.powers, 1.0)]
+    ps = [first] * len(ts)
+    for c in others:
+        ps = [v.fma(p, r, c) for p, r in zip(ps, rs, strict=True)]
+    shift = v.integer(form.shift)
+    bits = [builder.shl(builder.bitcast(m, v.integers), shift) for m in ms]
+    powers = [builder.bitcast(power, v.kind) for power in bits]
+    return [builder.fmul(p, power) for p, power in zip(ps, powers, strict=True)]
+
+
+def _maxima(v: Vectors, x_data: Any, row: Any, rows: Any, first: list[Any]) -> list[Any]:
     """The maxima of a panel's columns and of `first`; a NaN is no maximum."""
     builder = v.builder
 
@@ -195,14 +105,14 @@ def _maxima(v: _Vectors, x_data: Any, row: Any, rows: Any, first: list[Any]) -> 
         return body
 
     whole = builder.sub(rows, row.type(CHAINS - 1))
-    i, maxima = v.loop(row.type(0), whole, CHAINS, first * CHAINS, several(CHAINS))
+    i, maxima = loop(builder, row.type(0), whole, CHAINS, first * CHAINS, several(CHAINS))
     for chain in range(1, CHAINS):
         others = maxima[2 * chain : 2 * chain + 2]
         maxima[:2] = [v.larger(a, b) for a, b in zip(others, maxima[:2], strict=True)]
-    return v.loop(i, rows, 1, maxima[:2], several(1))[1]
+    return loop(builder, i, rows, 1, maxima[:2], several(1))[1]
 
 
-def _exponentials(v: _Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> list[Any]:
+def _exponentials(v: Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> list[Any]:
     """power(values, a panel's row each) in place of a panel's rows; the sums of its columns."""
     builder = v.builder
 
@@ -220,8 +130,8 @@ def _exponentials(v: _Vectors, x_data: Any, row: Any, rows: Any, power: Any) -> 
 
     whole = builder.sub(rows, row.type(ABREAST - 1))
     nothing = [v.constant(0.0)] * 2
-    i, sums = v.loop(row.type(0), whole, ABREAST, nothing, several(ABREAST))
-    return v.loop(i, rows, 1, sums, several(1))[1]
+    i, sums = loop(builder, row.type(0), whole, ABREAST, nothing, several(ABREAST))
+    return loop(builder, i, rows, 1, sums, several(1))[1]
 
 
 def _take_in(
@@ -245,14 +155,14 @@ def _take_in(
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x_array, start, row, rows, scale, before, m_array, total_array, factor_array, column = args
-        v = _Vectors(context, builder, x.dtype)
+        v = Vectors(context, builder, x.dtype)
         zero, nothing, lowest = row.type(0), v.constant(0.0), v.constant(-np.inf)
         x_data = v.data(signature.args[0], x_array, start)
         m_data = v.data(signature.args[6], m_array, column)
         total_data = v.data(signature.args[7], total_array, column)
         factor_data = v.data(signature.args[8], factor_array, column)
         form = FORM_32 if v.size == 4 else FORM_64
-        number = v.times(scale, LOG2_E)
+        number = _times(v, scale, LOG2_E)
         by, low = v.splat(number), v.splat(builder.fdiv(v.element(form.lowest), number))
 
         old = [builder.select(before, value, lowest) for value in v.pair(m_data, zero)]
@@ -267,7 +177,7 @@ def _take_in(
         def power(values: list[Any]) -> list[Any]:
             shifts = shift * (len(values) // 2)
             below = [builder.fsub(a, b) for a, b in zip(values, shifts, strict=True)]
-            return v.powers_of_two([v.larger(low, t) for t in below], by, form)
+            return _powers_of_two(v, [v.larger(low, t) for t in below], by, form)
 
         factors = power(old)
         v.put_row(factors, factor_data, zero)
@@ -296,7 +206,7 @@ def _add_means(
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         p_array, d_array, start, row, rows, factor_array, mean_array, column = args
-        v = _Vectors(context, builder, p.dtype)
+        v = Vectors(context, builder, p.dtype)
         zero = row.type(0)
         p_data = v.data(signature.args[0], p_array, start)
         d_data = v.data(signature.args[1], d_array, start)
@@ -317,11 +227,11 @@ def _add_means(
 
         whole = builder.sub(rows, row.type(CHAINS - 1))
         nothing = [v.constant(0.0)] * (2 * CHAINS)
-        i, sums = v.loop(zero, whole, CHAINS, nothing, several(CHAINS))
+        i, sums = loop(builder, zero, whole, CHAINS, nothing, several(CHAINS))
         for chain in range(1, CHAINS):
             others = sums[2 * chain : 2 * chain + 2]
             sums[:2] = [builder.fadd(a, b) for a, b in zip(others, sums[:2], strict=True)]
-        _, sums = v.loop(i, rows, 1, sums[:2], several(1))
+        _, sums = loop(builder, i, rows, 1, sums[:2], several(1))
         before = v.pair(mean_data, zero)
         sums = [v.fma(a, b, c) for a, b, c in zip(before, factors, sums, strict=True)]
         v.put_row(sums, mean_data, zero)
@@ -346,7 +256,7 @@ def _put_errors(
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         p_array, d_array, start, row, rows, factor_array, mean_array, column = args
-        v = _Vectors(context, builder, p.dtype)
+        v = Vectors(context, builder, p.dtype)
         zero = row.type(0)
         p_data = v.data(signature.args[0], p_array, start)
         d_data = v.data(signature.args[1], d_array, start)
@@ -362,7 +272,7 @@ def _put_errors(
             v.put_row([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
             return nothing
 
-        v.loop(zero, rows, 1, [], body)
+        loop(builder, zero, rows, 1, [], body)
         return context.get_dummy_value()
 
     n = types.intp
@@ -374,7 +284,7 @@ def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x_array, start, rows = args
-        v = _Vectors(context, builder, x.dtype)
+        v = Vectors(context, builder, x.dtype)
         zero = rows.type(0)
         x_data = v.data(signature.args[0], x_array, start)
 
@@ -393,8 +303,10 @@ def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
             return body
 
         whole = builder.sub(rows, rows.type(CHAINS - 1))
-        i, sums = v.loop(zero, whole, CHAINS, [v.constant(0.0)] * (2 * CHAINS), several(CHAINS))
-        _, rest = v.loop(i, rows, 1, sums[:2], several(1))
+        i, sums = loop(
+            builder, zero, whole, CHAINS, [v.constant(0.0)] * (2 * CHAINS), several(CHAINS)
+        )
+        _, rest = loop(builder, i, rows, 1, sums[:2], several(1))
         total = rest[0]
         for other in (rest[1], *sums[2:]):
             total = builder.fadd(total, other)
@@ -405,41 +317,6 @@ def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
     return types.boolean(x, types.intp, types.intp), emit
 
 
-def _turned(v: _Vectors, base: Any, row: Any) -> list[Any]:
-    """The columns of a square at `base`, a vector each, whose rows are `row` elements apart."""
-    builder, half = v.builder, v.lanes // 2
-    kind, place = ir.VectorType(v.element, half), base
-    parts = []
-    for _ in range(v.lanes):
-        ends = [builder.gep(place, [row.type(k)]) for k in (0, half)]
-        parts.append([builder.load(builder.bitcast(end, kind.as_pointer())) for end in ends])
-        for part in parts[-1]:
-            part.align = v.size
-        place = builder.gep(place, [row])
-
-    def chosen(a: Any, b: Any, lanes: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
-        return builder.shuffle_vector(a, b, mask)
-
-    # the quarters change places as they are read, smaller squares beside the diagonal in vectors
-    everything = list(range(v.lanes))
-    lines = [
-        chosen(parts[k][side], parts[k + half][side], everything)
-        for side in (0, 1)
-        for k in range(half)
-    ]
-    step = half // 2
-    while step:
-        low = [k if not k & step else v.lanes + k - step for k in everything]
-        high = [k + step if not k & step else v.lanes + k for k in everything]
-        for k in everything:
-            if not k & step:
-                a, b = lines[k], lines[k + step]
-                lines[k], lines[k + step] = chosen(a, b, low), chosen(a, b, high)
-        step //= 2
-    return lines
-
-
 def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, y: Any) -> Any:
     """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns.
 
@@ -448,7 +325,7 @@ def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, 
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x_array, start, row, columns, y_array = args
-        v = _Vectors(context, builder, x.dtype)
+        v = Vectors(context, builder, x.dtype)
         w = 2 * v.lanes
         zero = row.type(0)
         x_data = v.data(signature.args[0], x_array, start)
@@ -458,11 +335,11 @@ def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, 
         def body(k: Any, nothing: list[Any]) -> list[Any]:
             into = builder.gep(y_data, [builder.mul(k, row.type(w))])
             for half, base in enumerate((x_data, below)):
-                for number, line in enumerate(_turned(v, builder.gep(base, [k]), row)):
+                for number, line in enumerate(v.turned(builder.gep(base, [k]), row)):
                     v.put(line, into, row.type(number * w + half * v.lanes))
             return nothing
 
-        v.loop(zero, columns, v.lanes, [], body)
+        loop(builder, zero, columns, v.lanes, [], body)
         return context.get_dummy_value()
 
     n = types.intp
@@ -470,7 +347,7 @@ def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, 
 
 
 def _rows_times(
-    v: _Vectors,
+    v: Vectors,
     rows: int,
     panels: int,
     x_data: Any,
@@ -519,8 +396,8 @@ def _rows_times(
 
     whole = builder.sub(depth, n(STEPS - 1))
     nothing = [v.constant(0.0)] * (2 * panels * rows)
-    i, sums = v.loop(n(0), whole, STEPS, nothing, several(STEPS))
-    return v.loop(i, depth, 1, sums, several(1))[1]
+    i, sums = loop(builder, n(0), whole, STEPS, nothing, several(STEPS))
+    return loop(builder, i, depth, 1, sums, several(1))[1]
 
 
 def _put_product(rows: int, panels: int) -> Any:
@@ -542,7 +419,7 @@ def _put_product(rows: int, panels: int) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x_array, x_row, x_start, M_array, M_start, M_panel, depth, y_array, *of_y = args
             y_row, y_start = of_y
-            v = _Vectors(context, builder, x.dtype)
+            v = Vectors(context, builder, x.dtype)
             n = depth.type
             w = n(2 * v.lanes)
             x_data = v.data(signature.args[0], x_array, x_start)
@@ -571,10 +448,10 @@ def _put_product(rows: int, panels: int) -> Any:
         y_start: int,
     ) -> None:
         w = width(x.dtype)
-        left = _view(x, x_start, (rows, depth), (x_row, 1))
+        left = view(x, x_start, (rows, depth), (x_row, 1))
         for panel in range(panels):
-            right = _view(M, M_start + panel * M_panel, (depth, w), (w, 1))
-            _view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = left @ right
+            right = view(M, M_start + panel * M_panel, (depth, w), (w, 1))
+            view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = left @ right
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
@@ -611,7 +488,7 @@ def _add_product(rows: int, panels: int) -> Any:
             x_array, x_row, column, M_array, M_row, M_start, M_panel, depth, *rest = args
             total_array, total_row, total_start, before, factor_array, last, *rest = rest
             inverse_array, y_array, y_row, y_start = rest
-            v = _Vectors(context, builder, x.dtype)
+            v = Vectors(context, builder, x.dtype)
             n, vectors = depth.type, 2 * panels
             x_data = v.data(signature.args[0], x_array, column)
             M_data = v.data(signature.args[3], M_array, M_start)
@@ -680,30 +557,24 @@ def _add_product(rows: int, panels: int) -> Any:
     ) -> None:
         w = width(x.dtype)
         here = slice(column, column + rows)
-        left = _view(x, column, (rows, depth), (1, x_row))
+        left = view(x, column, (rows, depth), (1, x_row))
         for panel in range(panels):
-            there = _view(total, total_start + panel * w, (rows, w), (total_row, 1))
-            result = left @ _view(M, M_start + panel * M_panel, (depth, w), (M_row, 1))
+            there = view(total, total_start + panel * w, (rows, w), (total_row, 1))
+            result = left @ view(M, M_start + panel * M_panel, (depth, w), (M_row, 1))
             if before:
                 result += there * factor[here, np.newaxis]
             if last:
                 result *= inverse[here, np.newaxis]
-                _view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = result
+                view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] = result
             else:
                 there[...] = result
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
 
-def _view(x: Array, start: int, shape: tuple[int, int], strides: tuple[int, int]) -> Array:
-    """The elements from `start` on, of which only those of the shape are touched."""
-    first = np.lib.stride_tricks.as_strided(x, (start + 1,), (x.itemsize,))[start:]
-    return np.lib.stride_tricks.as_strided(first, shape, [x.itemsize * step for step in strides])
-
-
 def _panel(x: Array, start: int, row: int, rows: int) -> Array:
     """A panel of so many rows as a view."""
-    return _view(x, start, (rows, width(x.dtype)), (row, 1))
+    return view(x, start, (rows, width(x.dtype)), (row, 1))
 
 
 put_product_8, put_product_4 = _put_product(8, 1), _put_product(4, 1)
@@ -774,7 +645,7 @@ if config.DISABLE_JIT:
     def put_transposed(x: Array, start: int, row: int, columns: int, y: Array) -> None:
         """A panel y = xᵀ: x from `start` on has as many rows as a panel has columns."""
         w = width(x.dtype)
-        _view(y, 0, (columns, w), (w, 1))[...] = _view(x, start, (w, columns), (row, 1)).T
+        view(y, 0, (columns, w), (w, 1))[...] = view(x, start, (w, columns), (row, 1)).T
 
 else:
     all_finite = intrinsic(_all_finite)

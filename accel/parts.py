@@ -28,6 +28,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
+from nnspec.accel.emit import loop
 from nnspec.accel.host import AMX
 from nnspec.accel.jit import config, lean_helper
 from nnspec.accel.vectors import spread
@@ -125,24 +126,7 @@ class _Emit:
 
     def loop(self, start: Any, stop: Any, held: list[Any], body: Any) -> list[Any]:
         """Body(k, held) for k from start to before stop; what is held then."""
-        builder, before = self.builder, self.builder.block
-        head, inside, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        k = builder.phi(_INT_64)
-        k.add_incoming(start, before)
-        phis = [builder.phi(value.type) for value in held]
-        for phi, value in zip(phis, held, strict=True):
-            phi.add_incoming(value, before)
-        builder.cbranch(builder.icmp_signed("<", k, stop), inside, done)
-        builder.position_at_end(inside)
-        new = body(k, phis)
-        k.add_incoming(builder.add(k, _INT_64(1)), builder.block)
-        for phi, value in zip(phis, new, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.branch(head)
-        builder.position_at_end(done)
-        return phis
+        return loop(self.builder, start, stop, 1, held, body)[1]
 
     def split(self, x: Any, seen: list[Any]) -> tuple[list[Any], list[Any]]:
         """(h, m, l) of a vector, and the least and the largest magnitude seen so far.
