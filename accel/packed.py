@@ -362,7 +362,9 @@ def multiply_by_turns(
     Of a matrix larger than a cache, the product that goes the other way than the one before meets
     what that has left there: half of the time at some sizes.
     """
-    if backwards:
+    if x.shape[0] == 1:
+        _add_row(y, x, packed, y, first, last, backwards)
+    elif backwards:
         while first < last:
             start = max(first, last - TURN)
             multiply(x, packed, y, start, last)
@@ -389,16 +391,10 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
     K is at least 1.
     """
     B, K = x.shape
-    w, panel = packed.shape[2], packed.strides[0] // packed.itemsize
-    x_row, x_column = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
-    y_row = y.strides[0] // y.itemsize
-    if B == 1 and (last - first) * K * PANEL <= NEAR:
-        while first + ABREAST <= last:
-            _tile_abreast(
-                x, x_row, x_column, 0, packed, first * panel, panel, K, 0,
-                s, first * w, s_row, y, first * w, y_row,
-            )  # fmt: skip
-            first += ABREAST
+    x_column, y_row = x.strides[1] // x.itemsize, y.strides[0] // y.itemsize
+    if B == 1:
+        _add_row(s, x, packed, y, first, last, False)
+        return
     row_block, depth_block = ROW_BLOCK, DEPTH_BLOCK if B > ROWS else max(K, 1)
     by_parts = packed.shape[1] > K and B >= FEW and last - first >= NARROW and x_column == 1
     if by_parts:
@@ -412,6 +408,25 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
                     _add_block(s, s_row, x, *part)
             elif not (by_parts and add_parts(y, y_row, x, *part)):
                 _add_block(y, y_row, x, *part)
+
+
+@lean_helper
+def _add_row(
+    s: Array, x: Array, packed: Array, y: Array, first: int, last: int, backwards: bool
+) -> None:
+    """y = s + x M of one row."""
+    K, w, panel = x.shape[1], packed.shape[2], packed.strides[0] // packed.itemsize
+    x_column = x.strides[1] // x.itemsize
+    if (last - first) * K * PANEL <= NEAR:
+        while first + ABREAST <= last:
+            _tile_abreast(
+                x, 0, x_column, 0, packed, first * panel, panel, K, 0,
+                s, first * w, 0, y, first * w, 0,
+            )  # fmt: skip
+            first += ABREAST
+    for n in range(first, last):
+        p = first + last - 1 - n if backwards else n
+        _tile_1(x, 0, x_column, 0, packed, p * panel, 0, K, 0, s, p * w, 0, y, p * w, 0)
 
 
 @lean_helper
