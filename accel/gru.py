@@ -22,8 +22,9 @@ from nnspec.accel.recurrent import (
     clear_beyond,
     for_errors,
     gates,
+    in_steps,
     input_gradients,
-    inputs_part,
+    inputs_ready,
     last_valid,
     preactivations,
     steps_at_once,
@@ -67,6 +68,7 @@ def _states(
     a: Array,  # (steps, B, 3, columns): preactivations, then z, r and n
     d: Array,  # (B, H)
     h: Array,  # (T, B, H)
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -76,7 +78,7 @@ def _states(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
+    at_once = steps_at_once(a, progress)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -84,7 +86,8 @@ def _states(
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
+        steps = begin, end, place, progress
+        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
@@ -195,14 +198,14 @@ def _run(
     X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
 ) -> tuple[Array, Array]:
     """The states, and z, r and n where they are kept."""
-    (T, B, I), H = X.shape, h_0.shape[1]
+    (T, B, _), H = X.shape, h_0.shape[1]
     a = preactivations(T, B, 3, packed[1], keep=keep)
     d, h = np.empty_like(h_0), np.empty((T, B, H), X.dtype)
 
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, d, h, *part)
 
-    together(T, B, 3 * H * (H + I), packed[1].shape[1], work)
+    in_steps(X, packed[0], packed[2], a, work)
     return h, a
 
 
@@ -233,6 +236,7 @@ def _after_states(
     lengths: Array,  # (B,)
     a: Array,  # (steps, B, 4, columns): preactivations, then n, z, r and q = W_h h + b_h
     h: Array,  # (T, B, H)
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -242,7 +246,7 @@ def _after_states(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
+    at_once = steps_at_once(a, progress)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -250,7 +254,8 @@ def _after_states(
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
+        steps = begin, end, place, progress
+        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
@@ -333,14 +338,14 @@ def _run_after(
     X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
 ) -> tuple[Array, Array]:
     """The states, and n, z, r and q where they are kept."""
-    (T, B, I), H = X.shape, h_0.shape[1]
+    (T, B, _), H = X.shape, h_0.shape[1]
     a = preactivations(T, B, 4, packed[1], keep=keep)
     h = np.empty((T, B, H), X.dtype)
 
     def work(*part: Any) -> None:
         _after_states(X, *packed, h_0, lengths, a, h, *part)
 
-    together(T, B, 3 * H * (H + I), packed[1].shape[1], work)
+    in_steps(X, packed[0], packed[2], a, work)
     return h, a
 
 

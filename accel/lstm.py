@@ -22,8 +22,9 @@ from nnspec.accel.recurrent import (
     clear_beyond,
     for_errors,
     gates,
+    in_steps,
     input_gradients,
-    inputs_part,
+    inputs_ready,
     last_valid,
     preactivations,
     steps_at_once,
@@ -96,6 +97,7 @@ def _states(
     cells: Array,  # (T, B, H): every c where they are kept, else empty
     h: Array,  # (T, B, H)
     peepholes: bool,
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -106,14 +108,15 @@ def _states(
     T, B, H = h.shape
     keep = cells.shape[0] > 0
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
+    at_once = steps_at_once(a, progress)
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
-        inputs_part(X, V_x, b, flat, begin, end, place, row, row_end, panel, panel_end)
+        steps = begin, end, place, progress
+        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
@@ -297,7 +300,7 @@ def _run_packed(
     keep: bool = False,
 ) -> tuple[Array, Array, Array, Array]:
     """h and c_T, and the gates and every c where they are kept."""
-    (T, B, I), H = X.shape, h_0.shape[1]
+    (T, B, _), H = X.shape, h_0.shape[1]
     a = preactivations(T, B, 4, packed[1], keep=keep)
     c, cells = c_0.copy(), np.empty((T if keep else 0, B, H), X.dtype)
     h = np.empty((T, B, H), X.dtype)
@@ -305,7 +308,7 @@ def _run_packed(
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, c, cells, h, peepholes, *part)
 
-    together(T, B, 4 * H * (H + I), packed[1].shape[1], work)
+    in_steps(X, packed[0], packed[2], a, work)
     return h, c, a, cells
 
 

@@ -3,7 +3,8 @@
 The preactivations are one array `a` (T, B, gates, columns), where columns are the units, filled up
 to whole panels. X W_xᵀ + b is done for many steps at once, W_h h_prev step by step. Threads share
 the rows of the batch, and meet nowhere; where the rows are too few they share the units instead,
-and meet within each step.
+and meet within each step; where a step is too small for that, one thread goes from step to step,
+and another does the inputs' part ahead of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
-from nnspec.accel.team import new_counter
+from nnspec.accel.team import mark, marked, new_counter, take, wait
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
@@ -36,6 +37,8 @@ AT_ONCE = 1 << 20
 UNITS, UNIT_ROWS, NEAR = 4, 2 * ROWS, 1 << 18
 # multiply-adds of a step that pay for threads which wait for each other in every step
 STEP = 250_000
+# steps whose inputs' part is done at once where two threads do it, numbers of a cache line
+AHEAD, LINE = 24, 8
 # rows that a weight's gradient sums over at once
 SUM_BLOCK = 256
 # units of a weight's gradient at once
@@ -99,29 +102,41 @@ def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
 
 
 @lean_helper
-def steps_at_once(step: int) -> int:
-    """How many steps' inputs' part is done at once, a step's `a` being so many bytes."""
+def _steps_in(step: int) -> int:
+    """How many steps' inputs' part is near enough, a step's `a` being so many bytes."""
     return max(1, AT_ONCE // max(step, 1))
+
+
+@lean_helper
+def steps_at_once(a: Array, progress: Array) -> int:
+    """How many steps' inputs' part is done at once."""
+    step = a.shape[1] * a.shape[2] * a.shape[3] * a.itemsize
+    return AHEAD if progress.size else _steps_in(step)
 
 
 def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
     _, panels, _, w = W_h.shape
     step = B * G * panels * w * W_h.itemsize
-    steps = T if keep else min(T, steps_at_once(step))
+    steps = T if keep else min(T, _steps_in(step))
     return room_for("preactivations", (steps, B, G, panels * w), W_h.dtype)
+
+
+def _threads(T: int, B: int, per_row: int, panels: int) -> tuple[int, bool]:
+    """How many threads share the steps, and whether by rows; `per_row`: multiply-adds of a row."""
+    count = threads.useful(float(T) * B * per_row)
+    if ROWS * count <= B:
+        return count, True
+    return min(count, panels) if B * per_row > STEP else 1, False
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
     """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step."""
-    count = threads.useful(float(T) * B * per_row)
-    by_rows = ROWS * count <= B
-    if not by_rows:
-        count = min(count, panels) if B * per_row > STEP else 1
-    if count == 1:
-        work(0, B, 0, panels, new_counter(), 1)
-        return
+    count, by_rows = _threads(T, B, per_row, panels)
     barrier = new_counter()
+    if count == 1:
+        work(0, B, 0, panels, barrier, 1)
+        return
     if by_rows:
         # units of a few tiles at the least: each reads the weights once more
         units = min(UNITS * count, B // UNIT_ROWS)
@@ -137,6 +152,31 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
         work(0, B, *threads.share(panels, index, count), barrier, count)
 
     threads.together(count, part)
+
+
+def in_steps(X: Array, W_x: Array, b: Array, a: Array, work: Callable[..., Any]) -> None:
+    """Call work(progress, *part) for a forward pass, as `together`.
+
+    Where one thread does all steps, another does the inputs' part ahead: `progress` has the roll of
+    its blocks, and a mark for each that is done. Else it is empty.
+    """
+    (T, B, I), (G, panels, _, w) = X.shape, W_x.shape
+    columns, blocks = panels * w, -(-T // AHEAD)
+    per_row = G * columns * (columns + I)
+    ahead = len(a) == T and blocks > 2 and threads.useful(float(T) * B * G * columns * I) > 1
+    if not ahead or _threads(T, B, per_row, panels)[0] > 1:
+        nothing = np.empty(0, np.int64)
+        together(T, B, per_row, panels, lambda *part: work(nothing, *part))
+        return
+    progress = np.zeros((1 + blocks) * LINE, np.int64)
+
+    def part(index: int, _: int) -> None:
+        if index == 0:
+            work(progress, 0, B, 0, panels, new_counter(), 1)
+        else:
+            _inputs_ahead(X, W_x, b, a, progress)
+
+    threads.together(2, part)
 
 
 @lean_helper
@@ -210,6 +250,52 @@ def inputs_part(
 def whole(lengths: Array, T: int) -> bool:
     """Whether every row has all T steps."""
     return lengths is all_steps(T, len(lengths)) or bool((lengths == T).all())
+
+
+@lean_helper
+def _next_block(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> bool:
+    """The inputs' part of the next block that nobody has begun; whether there was one."""
+    begin = take(progress) * AHEAD
+    T, B = X.shape[:2]
+    if begin >= T:
+        return False
+    end, panels = min(T, begin + AHEAD), a.shape[2] // b.shape[0] // W_x.shape[2]
+    inputs_part(X, W_x, b, a, begin, end, begin, 0, B, 0, panels)
+    mark(progress[(1 + begin // AHEAD) * LINE :])
+    return True
+
+
+@lean_kernel
+def _inputs_ahead(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> None:
+    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
+    flat = a.reshape(a.shape[0], a.shape[1], a.shape[2] * a.shape[3])
+    while _next_block(X, V_x, b, flat, progress):
+        pass
+
+
+@lean_helper
+def inputs_ready(
+    X: Array,
+    W_x: Array,
+    b: Array,
+    a: Array,
+    begin: int,
+    end: int,
+    place: int,
+    progress: Array,
+    row: int,
+    row_end: int,
+    panel: int,
+    panel_end: int,
+) -> None:
+    """`inputs_part`, by this thread or by the one that does it ahead."""
+    if progress.size == 0:
+        inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
+        return
+    done = progress[(1 + begin // AHEAD) * LINE :]
+    while not marked(done):
+        if not _next_block(X, W_x, b, a, progress):
+            wait(done, 1)
 
 
 def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:

@@ -19,8 +19,9 @@ from nnspec.accel.recurrent import (
     biases_of,
     for_errors,
     gates,
+    in_steps,
     input_gradients,
-    inputs_part,
+    inputs_ready,
     last_valid,
     preactivations,
     steps_at_once,
@@ -67,6 +68,7 @@ def _states(
     a: Array,  # (steps, B, 1, columns): preactivations
     S: Array,  # (T, B, H)
     code: int,
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -76,15 +78,17 @@ def _states(
 ) -> None:
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
-    at_once = steps_at_once(B * a.shape[2] * a.shape[3] * a.itemsize)
+    at_once = steps_at_once(a, progress)
     V_x = U[0]
     flat = a.reshape(a.shape[0], B, a.shape[3])
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
-        inputs_part(X, V_x, b, flat, begin, end, 0, row, row_end, panel, panel_end)
+        place = begin if a.shape[0] == T else 0
+        steps = begin, end, place, progress
+        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
-            a_t = flat[t - begin]
+            a_t = flat[place + t - begin]
             rows, odd = a_t[row:row_end], t % 2 == 1
             multiply_by_turns(S_prev[row:row_end], W[0], rows, panel, panel_end, odd)
             for i in range(row, row_end):
@@ -137,14 +141,14 @@ def _run_packed(
     X: Array, packed: tuple[Array, Array, Array], S_0: Array, lengths: Array, code: int
 ) -> tuple[Array, Array]:
     """S and S_T."""
-    (T, B, I), H = X.shape, S_0.shape[1]
+    (T, B, _), H = X.shape, S_0.shape[1]
     a = preactivations(T, B, 1, packed[1], keep=False)
     S = np.empty((T, B, H), X.dtype)
 
     def work(*part: Any) -> None:
         _states(X, *packed, S_0, lengths, a, S, code, *part)
 
-    together(T, B, H * (H + I), packed[1].shape[1], work)
+    in_steps(X, packed[0], packed[2], a, work)
     return S, last_valid(S, S_0, lengths)
 
 

@@ -140,7 +140,7 @@ _do: Any = intrinsic(_call)
 
 
 @lean_helper
-def _wait(counter: Array, wanted: int) -> None:
+def wait(counter: Array, wanted: int) -> None:
     """Until the counter has come so far."""
     looks = 0
     while _arrived(counter) < wanted:
@@ -153,7 +153,7 @@ def _wait(counter: Array, wanted: int) -> None:
 def meet(barrier: Array, count: int) -> None:
     """Wait until all `count` threads have come here as often as this one."""
     if count > 1:
-        _wait(barrier, (_arrive(barrier, 1) // count + 1) * count)
+        wait(barrier, (_arrive(barrier, 1) // count + 1) * count)
 
 
 @lean_helper
@@ -167,13 +167,25 @@ def _announce(team: Array, function: int, arguments: int, limit: int) -> None:
 @lean_helper
 def _close(team: Array) -> None:
     """Let nobody enter from now on, and wait for who has."""
-    _wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
+    wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
 
 
 @lean_helper
 def take(tickets: Array) -> int:
     """0, 1, 2 …: each number once, whichever of the threads asks."""
     return int(_arrive(tickets, 1))
+
+
+@lean_helper
+def mark(counter: Array) -> None:
+    """Count one more, for who looks or waits."""
+    _arrive(counter, 1)
+
+
+@lean_helper
+def marked(counter: Array) -> bool:
+    """Whether anything has been counted."""
+    return _arrived(counter) > 0
 
 
 def shared(function: Any) -> Any:
@@ -205,7 +217,7 @@ def announce(team: Array, limit: int) -> None:
 @kernel
 def all_left(team: Array, limit: int) -> None:
     """Wait until so many have done their parts."""
-    _wait(team[LEFT:], limit)
+    wait(team[LEFT:], limit)
 
 
 @kernel

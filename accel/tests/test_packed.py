@@ -44,23 +44,57 @@ def test_every_edge(dtype: Any, K: int, N: int) -> None:
             np.testing.assert_array_equal(got[:, N:], 0)
 
 
-def test_the_same_result_with_any_number_of_threads() -> None:
-    gru = importlib.import_module("nnspec.accel.gru")
+# by columns, by rows, and one thread for the steps with another for the inputs' part ahead
+SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 40)
+LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
+
+
+def _run(layer: str, sizes: tuple[int, int, int, int], count: int) -> list[Any]:
+    """The states and the gradients of a layer, by so many threads."""
+    T, B, I, H = sizes
+    module, name = layer.split(".")
+    module = importlib.import_module(f"nnspec.accel.{module}")
     rng = np.random.default_rng(3)
+    X, lengths = rng.normal(size=(T, B, I)), rng.integers(T // 2, T + 1, B)
+    weights = rng.normal(size=(LAYERS[layer], H, H + I)) / H
+    if layer == "rnn.rnn":
+        weights = weights[0, :, :I], weights[0, :, I:]
+    threads.limit(count)
     try:
-        for T, B, I, H in ((30, 1, 40, 300), (40, 37, 40, 130)):  # by columns, by rows
-            X = rng.normal(size=(T, B, I))
-            weights = rng.normal(size=(3, H, H + I)) / H
-            results = []
-            for count in (1, 2, 3):
-                threads.limit(count)
-                h, h_T = gru.gru_sequence(X, *weights)
-                results.append([h, h_T, *gru.gru_sequence_vjp(X, *weights, h, h_T).values()])
-            for other in results[1:]:
-                for one, two in zip(results[0], other, strict=True):
-                    np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
+        states = getattr(module, f"{name}_sequence")(X, *weights, lengths=lengths)
+        gradients = getattr(module, f"{name}_sequence_vjp")(X, *weights, *states, lengths=lengths)
     finally:
         threads.limit(None)
+    return [*states, *gradients.values()]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("sizes", SHARED)
+def test_the_same_result_with_any_number_of_threads(
+    layer: str, sizes: tuple[int, int, int, int]
+) -> None:
+    alone = _run(layer, sizes, 1)
+    for count in (2, 3):
+        for one, two in zip(alone, _run(layer, sizes, count), strict=True):
+            np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+def test_the_inputs_part_ahead_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead, calls = recurrent._inputs_ahead, []
+    alone = _run("gru.gru", SHARED[2], 1)
+
+    def count_and_do(*arguments: Any) -> None:
+        calls.append(arguments[-1])
+        ahead(*arguments)
+
+    for other in (count_and_do, lambda *_: None):  # the second never does a block
+        monkeypatch.setattr(recurrent, "_inputs_ahead", other)
+        for one, two in zip(alone, _run("gru.gru", SHARED[2], 2), strict=True):
+            np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
+    assert len(calls) == 2  # of the states, and of the states for the gradients
+    for progress in calls:
+        np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE], 1)
 
 
 def test_calls_from_many_threads_at_once() -> None:
