@@ -104,6 +104,16 @@ def sequence_inputs(dtype: Any, I: int, H: int, X: Any, **states: Any) -> list[A
     return found
 
 
+def rows_for(dtype: Any, I: int, x: Any) -> Array:
+    """x (B, I) for weights of this dtype; raises as `sequence_inputs`."""
+    if isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == I and _right(x, dtype):
+        return x
+    (found,) = arrays(x=(x, f"B {I}"))
+    if found.dtype != dtype:
+        raise TypeError(f"the weights are {dtype}, and x is {found.dtype}: convert one of them")
+    return found
+
+
 def attention_inputs(q: Any, k: Any, v: Any) -> list[Array]:
     """q (B, N, L, K), k (B, N, S, K) and v (B, N, S, J); what is right already costs a look.
 

@@ -1,9 +1,11 @@
 """Products of rows and matrices: what the kernels share, and a layer f(x Wᵀ + b) with its VJP.
 
 A product of many rows packs its matrix first, some columns of it at a time, which all rows then
-meet. Threads share the columns, and the rows where there are few columns.
+meet; or the matrix is packed already, for many products. Threads share the columns, and the rows
+where there are few columns.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
-from nnspec.accel.parts import panel_rows, split_panels
+from nnspec.accel.parts import FEW, panel_rows, split_panels
 from nnspec.accel.reductions import dot
 from nnspec.accel.scalar import IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, ZERO, relu, softplus
 from nnspec.accel.team import new_counter, shared, take
@@ -196,7 +198,8 @@ def _part_of_product(
     y: Array,
     rest: Array,
     code: int,
-    rooms: Array,  # (threads, numbers of PANELS panels)
+    rooms: Array,  # (threads, numbers of PANELS panels); or (1, all of M, packed)
+    ready: bool,
     row_units: int,
     column_units: int,
     tickets: Array,
@@ -207,12 +210,18 @@ def _part_of_product(
         row, row_end = _share(len(x), unit // column_units, row_units, 4)
         panel, panel_end = _share(-(-N // w), unit % column_units, column_units, 2)
         first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
+        place = 0
         for deep in range(0, max(K, 1), DEPTH):
             deep_end = min(deep + DEPTH, K)
             depth = deep_end - deep
-            deeper = _panel_rows(depth, w, row_end - row, panels)
-            packed = panels_in(rooms[part], panels, deeper, w)
-            _pack_panels(M, transposed, first, last, deep, deep_end, packed)
+            if ready:
+                deeper = _panel_rows(depth, w, FEW, -(-N // w))
+                packed = panels_in(rooms[0, place + panel * deeper * w :], panels, deeper, w)
+                place += -(-N // w) * deeper * w
+            else:
+                deeper = _panel_rows(depth, w, row_end - row, panels)
+                packed = panels_in(rooms[part], panels, deeper, w)
+                _pack_panels(M, transposed, first, last, deep, deep_end, packed)
             _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)
         unit = take(tickets)
 
@@ -230,6 +239,7 @@ def _product(
     rest: Array,
     code: int,
     rooms: Array,
+    ready: bool,
     row_units: int,
     column_units: int,
     tickets: Array,
@@ -238,7 +248,20 @@ def _product(
 ) -> None:
     """y = f(x M + b), by some columns of M at a time and perhaps some rows of x."""
     units = row_units, column_units, tickets
-    _in_parallel(team, count, (x, M, transposed, b, y, rest, code, rooms, *units))
+    _in_parallel(team, count, (x, M, transposed, b, y, rest, code, rooms, ready, *units))
+
+
+@lean_kernel
+def _pack_all(M: Array, room: Array, w: int) -> None:
+    """Mᵀ, M (N, K), as `_part_of_product` wants it."""
+    N, K = M.shape
+    panels, place = -(-N // w), 0
+    for deep in range(0, K, DEPTH):
+        deep_end = min(deep + DEPTH, K)
+        deeper = _panel_rows(deep_end - deep, w, FEW, panels)
+        packed = panels_in(room[place:], panels, deeper, w)
+        _pack_panels(M, True, 0, N, deep, deep_end, packed)
+        place += panels * deeper * w
 
 
 def product(
@@ -246,11 +269,11 @@ def product(
 ) -> Array:
     """f(x Mᵀ + b), or f(x M + b) where M is not transposed: x (B, K), f by its code."""
     x, M = np.ascontiguousarray(x), np.ascontiguousarray(M)
-    (B, K), dtype = x.shape, x.dtype
+    B, K = x.shape
     N = M.shape[0 if transposed else 1]
-    y = aligned((B, N), dtype, zeros=False)
-    start = np.zeros(N, dtype) if b is None else b
+    start = np.zeros(N, x.dtype) if b is None else b
     if B < MANY and transposed:
+        y = aligned((B, N), x.dtype, zeros=False)
         count = threads.useful(float(B) * K * N)
         if count == 1:
             _few_rows(x, M, start, y, code, 0, N)
@@ -259,6 +282,16 @@ def product(
             count, lambda i, n: _few_rows(x, M, start, y, code, *threads.share(N, i, n, 16))
         )
         return y
+    return _many_rows(x, M, transposed, start, code, None)
+
+
+def _many_rows(
+    x: Array, M: Array, transposed: bool, b: Array, code: int, packed: Array | None
+) -> Array:
+    """`product`, of packed panels; they are made of M where there are none yet."""
+    (B, K), dtype = x.shape, x.dtype
+    N = M.shape[0 if transposed else 1]
+    y = aligned((B, N), dtype, zeros=False)
     count = threads.useful(float(B) * K * N, compiled=True)
     w = width(dtype)
     panels, wanted = -(-N // w), UNITS * count if count > 1 else 1
@@ -266,12 +299,29 @@ def product(
     column_units = -(-panels // at_once)
     row_units = max(1, min(B // UNIT_ROWS, wanted // max(column_units, 1)))
     rest = np.empty((B if N % w else 0, w), dtype)
-    at_most = min(PANELS, panels)
-    size = at_most * panel_rows(min(K, DEPTH), w, B, at_most) * w
-    rooms = room_for("product", (count, size), dtype)
+    if packed is None:
+        at_most = min(PANELS, panels)
+        size = at_most * panel_rows(min(K, DEPTH), w, B, at_most) * w
+        rooms = room_for("product", (count, size), dtype)
+    else:
+        rooms = packed
     units = row_units, column_units, new_counter()
-    threads.in_team(count, _product, x, M, transposed, start, y, rest, code, rooms, *units)
+    ready = packed is not None
+    threads.in_team(count, _product, x, M, transposed, b, y, rest, code, rooms, ready, *units)
     return y
+
+
+def layer_of(W: Array, b: Array, code: int) -> Callable[[Array], Array]:
+    """f(x Wᵀ + b) as a function of x (B, I), with W (O, I) packed once."""
+    (O, I), w = W.shape, width(W.dtype)
+    panels = -(-O // w)
+    size = sum(
+        panels * panel_rows(min(DEPTH, I - deep), w, FEW, panels) * w for deep in range(0, I, DEPTH)
+    )
+    packed = aligned((1, size), W.dtype, zeros=False)
+    _pack_all(W, packed[0], w)
+    none, b = np.empty((O, 0), W.dtype), b.copy()  # the caller may change its own
+    return lambda x: _many_rows(x, none, True, b, code, packed)
 
 
 def layer(x: Array, W: Array, b: Array, code: int) -> Array:

@@ -43,7 +43,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
-from nnspec.accel.host import AMX
+from nnspec.accel.host import AMX, FIRST_CACHE
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -279,7 +279,14 @@ def cache_folder(module: str) -> Path | None:
     if not texts:
         return None
     code = _hash(*(part for name, source in texts.items() for part in (name.encode(), source)))
-    settings = config.BOUNDSCHECK, int(config.OPT), config.DEBUGINFO_DEFAULT, OPTIONS, AMX
+    settings = (
+        config.BOUNDSCHECK,
+        int(config.OPT),
+        config.DEBUGINFO_DEFAULT,
+        OPTIONS,
+        AMX,
+        FIRST_CACHE,
+    )
     options = _hash(repr(settings).encode())
     stem = module.rpartition(".")[2]
     place = _hash(str(HERE.resolve()).encode())

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, loop, view
-from nnspec.accel.host import VECTOR
+from nnspec.accel.host import FIRST_CACHE, VECTOR
 from nnspec.accel.jit import config, lean_helper, lean_view
 from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
 
@@ -30,9 +30,12 @@ from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
 _many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
 ROWS = 8 if _many else 4
 PANEL = 2 * VECTOR
-# rows of x that stay in the second-level cache while the panels go by, and rows of a panel that
-# stay in the first-level cache while the rows of x go by
-ROW_BLOCK, DEPTH_BLOCK = 96, 128
+# rows of x that stay in the second-level cache while the panels go by
+ROW_BLOCK = 96
+# rows of a panel that stay in the first-level cache while the rows of x go by, two panels beside
+# x; where that is too small for them they come from the second in any case, and deep sums go to
+# memory less often
+DEPTH_BLOCK = 128 if 3 * 128 * PANEL <= FIRST_CACHE else 512
 # rows of a panel in one round of a tile's loop
 STEPS = 4
 # bytes of the largest room that a thread keeps

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel import threads, vector_math
-from nnspec.accel.arrays import Array, arrays, floating, plain
-from nnspec.accel.dense import SUM_ROWS, layer, layer_vjp
+from nnspec.accel.arrays import Array, arrays, floating, plain, rows_for
+from nnspec.accel.dense import SUM_ROWS, layer, layer_of, layer_vjp
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.reductions import dot, largest, squares_less, total, total_less
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, RELU, SIGMOID, SOFTPLUS, TANH, chain_x
@@ -450,6 +450,21 @@ def affine(
     """y = x Wᵀ + b, (B, O)."""
     x, W, b = arrays(x=(x, "B I"), W=(W, "O I"), b=(b, "O"))
     return layer(x, W, b, IDENTITY)
+
+
+def affine_of(
+    W: Array,  # (O, I)
+    *,
+    b: Array | None = None,  # (O,)
+) -> Callable[[Array], Array]:
+    """`affine` with these weights, packed once: call it with x (B, I).
+
+    Raises as `affine` does, and TypeError where x has another dtype than the weights.
+    """
+    W, b = arrays(W=(W, "O I"), b=(b, "O"))
+    dtype, I = W.dtype, W.shape[1]
+    of_rows = layer_of(W, b, IDENTITY)
+    return lambda x: of_rows(rows_for(dtype, I, x))
 
 
 def affine_vjp(x: Array, W: Array, dy: Array, *, b: Array | None = None) -> dict[str, Array]:

@@ -52,13 +52,13 @@ LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
 def _run(layer: str, sizes: tuple[int, int, int, int], count: int) -> list[Any]:
     """The states and the gradients of a layer, by so many threads."""
     T, B, I, H = sizes
-    module, name = layer.split(".")
-    module = importlib.import_module(f"nnspec.accel.{module}")
+    topic, name = layer.split(".")
+    module = importlib.import_module(f"nnspec.accel.{topic}")
     rng = np.random.default_rng(3)
     X, lengths = rng.normal(size=(T, B, I)), rng.integers(T // 2, T + 1, B)
-    weights = rng.normal(size=(LAYERS[layer], H, H + I)) / H
+    weights = list(rng.normal(size=(LAYERS[layer], H, H + I)) / H)
     if layer == "rnn.rnn":
-        weights = weights[0, :, :I], weights[0, :, I:]
+        weights = [weights[0][:, :I], weights[0][:, I:]]
     threads.limit(count)
     try:
         states = getattr(module, f"{name}_sequence")(X, *weights, lengths=lengths)
@@ -202,3 +202,29 @@ def test_prepared_weights_give_the_same() -> None:
         rnn.rnn_sequence_of(U, W)(X, S_0=h_0[:1])
     with pytest.raises(TypeError, match="the weights are float32, and X is float64"):
         rnn.rnn_sequence_of(U, W)(X.astype(np.float64))
+
+
+@both
+@pytest.mark.parametrize("sizes", [(1, 3, 5), (30, 0, 40), (7, 600, 70), (25, 1100, 300)])
+def test_a_layer_packed_once(dtype: Any, sizes: tuple[int, int, int]) -> None:
+    primitives = importlib.import_module("nnspec.accel.primitives")
+    (B, I, O), rng = sizes, np.random.default_rng(6)
+    W, b = rng.integers(-4, 5, (O, I)).astype(dtype), rng.integers(-4, 5, O).astype(dtype)
+    biased, plain = primitives.affine_of(W, b=b), primitives.affine_of(W)
+    want_W, want_b = W.copy(), b.copy()
+    W[:], b[:] = 0, 0  # what was packed stays
+    try:
+        for count in (1, 2, 3):
+            threads.limit(count)
+            for rows in (0, 1, B, 200):
+                x = rng.integers(-4, 5, (rows, I)).astype(dtype)
+                # small integers: exact in either dtype
+                np.testing.assert_array_equal(biased(x), x @ want_W.T + want_b)
+                np.testing.assert_array_equal(plain(np.asfortranarray(x)), x @ want_W.T)
+    finally:
+        threads.limit(None)
+    with pytest.raises(ValueError, match="x has shape"):
+        plain(np.zeros((2, I + 1), dtype))
+    other = np.float32 if dtype == np.float64 else np.float64
+    with pytest.raises(TypeError, match=r"the weights are float.., and x is float.."):
+        plain(np.zeros((2, I), other))
