@@ -205,7 +205,7 @@ def _run(
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, d, h, *part)
 
-    in_steps(X, packed[0], packed[2], a, work)
+    in_steps(X, packed, a, work)
     return h, a
 
 
@@ -345,7 +345,7 @@ def _run_after(
     def work(*part: Any) -> None:
         _after_states(X, *packed, h_0, lengths, a, h, *part)
 
-    in_steps(X, packed[0], packed[2], a, work)
+    in_steps(X, packed, a, work)
     return h, a
 
 

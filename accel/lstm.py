@@ -308,7 +308,7 @@ def _run_packed(
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, c, cells, h, peepholes, *part)
 
-    in_steps(X, packed[0], packed[2], a, work)
+    in_steps(X, packed, a, work)
     return h, c, a, cells
 
 

@@ -154,16 +154,16 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     threads.together(count, part)
 
 
-def in_steps(X: Array, W_x: Array, b: Array, a: Array, work: Callable[..., Any]) -> None:
-    """Call work(progress, *part) for a forward pass, as `together`.
+def in_steps(X: Array, packed: Sequence[Array], a: Array, work: Callable[..., Any]) -> None:
+    """Call work(progress, *part) for a forward pass, as `together`; `packed`: W_x, W_h, b and more.
 
     Where one thread does all steps, another does the inputs' part ahead: `progress` has the roll of
     its blocks, and a mark for each that is done. Else it is empty.
     """
-    (T, B, I), (G, panels, _, w) = X.shape, W_x.shape
-    columns, blocks = panels * w, -(-T // AHEAD)
-    per_row = G * columns * (columns + I)
-    ahead = len(a) == T and blocks > 2 and threads.useful(float(T) * B * G * columns * I) > 1
+    W_x, W_h, b = packed[:3]
+    (T, B, I), (G, panels, H, _) = X.shape, W_h.shape
+    per_row, blocks = G * H * (H + I), -(-T // AHEAD)
+    ahead = len(a) == T and blocks > 2 and threads.useful(float(T) * B * G * H * I) > 1
     if not ahead or _threads(T, B, per_row, panels)[0] > 1:
         nothing = np.empty(0, np.int64)
         together(T, B, per_row, panels, lambda *part: work(nothing, *part))

@@ -148,7 +148,7 @@ def _run_packed(
     def work(*part: Any) -> None:
         _states(X, *packed, S_0, lengths, a, S, code, *part)
 
-    in_steps(X, packed[0], packed[2], a, work)
+    in_steps(X, packed, a, work)
     return S, last_valid(S, S_0, lengths)
 
 
