@@ -145,23 +145,24 @@ def _lead(measured: Measured) -> float | None:
 
 
 def _limits(session: Session) -> Sheet:
+    roofs = session.rooflines
+    sizes = [size for size, _ in next(iter(roofs.values())).bandwidth]
+    unit = any(roof.parts for roof in roofs.values())
     rows = [
         [
             str(threads),
-            f"{roof.flops / 1e9:.1f}",
-            f"{roof.parts / 1e9:.1f}" if roof.parts else "",
+            *(f"{rate / 1e9:.1f}" for rate in (roof.flops, roof.parts)[: 1 + unit]),
             *(f"{rate / 1e9:.1f}" for _, rate in roof.bandwidth),
             f"{roof.triad / 1e9:.1f}",
         ]
-        for threads, roof in session.rooflines.items()
+        for threads, roof in roofs.items()
     ]
-    sets = [
-        f"{size / 2**10:.0f} KiB" for size, _ in next(iter(session.rooflines.values())).bandwidth
-    ]
+    of_parts = "GF/s of products of bfloat16 parts, " if unit else ""
+    sets = [f"{size / 2**10:.0f} KiB" for size in sizes]
     return Sheet(
-        "limits measured in this run: GF/s of multiply-adds, GF/s of products of bfloat16 parts, "
-        "GB/s read from a thread's set, triad",
-        ["threads", "multiply-adds", "of parts", *sets, "triad"],
+        f"limits measured in this run: GF/s of multiply-adds, {of_parts}GB/s read from a thread's"
+        " set, triad",
+        ["threads", "multiply-adds", *["of parts"][:unit], *sets, "triad"],
         rows,
     )
 
