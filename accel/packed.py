@@ -32,10 +32,11 @@ ROWS = 8 if _many else 4
 PANEL = 2 * VECTOR
 # rows of x that stay in the second-level cache while the panels go by
 ROW_BLOCK = 96
+# terms that a sum in registers takes before it goes to y: longer ones are less exact
+CHUNK = 128
 # rows of a panel that stay in the first-level cache while the rows of x go by, two panels beside
-# x; where that is too small for them they come from the second in any case, and deep sums go to
-# memory less often
-DEPTH_BLOCK = 128 if 3 * 128 * PANEL <= FIRST_CACHE else 512
+# x; where that is too small for them they come from the second in any case
+DEPTH_BLOCK = CHUNK if 3 * CHUNK * PANEL <= FIRST_CACHE else 4 * CHUNK
 # rows of a panel in one round of a tile's loop
 STEPS = 4
 # bytes of the largest room that a thread keeps
@@ -175,17 +176,32 @@ def _tile(rows: int, chains: int, panels: int) -> Any:
 
                 return body
 
-            whole = builder.mul(builder.sdiv(depth, n(steps)), n(steps))
-            nothing = [v.constant(0.0)] * (vectors * rows * chains)
-            k, (column, *sums) = loop(builder, n(0), whole, steps, [n(0), *nothing], several(steps))
-            if steps > 1:
-                _, (_, *sums) = loop(builder, k, depth, 1, [column, *sums], several(1))
-            for j, (start, place) in enumerate(places):
-                total = sums[j]
-                for chain in range(1, chains):
-                    total = builder.fadd(total, sums[vectors * rows * chain + j])
-                # added last: it may be larger than all of the terms
-                builder.store(builder.fadd(v.load(start), total), place).align = v.size
+            def chunk(begin: Any, held: list[Any]) -> list[Any]:
+                end = depth
+                if many:
+                    end = builder.add(begin, n(CHUNK))
+                    end = builder.select(builder.icmp_signed("<", end, depth), end, depth)
+                whole = builder.sdiv(builder.sub(end, begin), n(steps))
+                whole = builder.add(begin, builder.mul(whole, n(steps)))
+                nothing = [v.constant(0.0)] * (vectors * rows * chains)
+                k, held = loop(builder, begin, whole, steps, held + nothing, several(steps))
+                if steps > 1:
+                    _, held = loop(builder, k, end, 1, held, several(1))
+                column, *sums = held
+                first = builder.icmp_signed("==", begin, n(0))
+                for j, (start, place) in enumerate(places):
+                    total = sums[j]
+                    for chain in range(1, chains):
+                        total = builder.fadd(total, sums[vectors * rows * chain + j])
+                    before = v.load(builder.select(first, start, place))
+                    # added last: it may be larger than all of the terms
+                    builder.store(builder.fadd(before, total), place).align = v.size
+                return [column]
+
+            if many:
+                loop(builder, n(0), depth, CHUNK, [n(0)], chunk)
+            else:
+                chunk(n(0), [n(0)])
             return context.get_dummy_value()
 
         n = types.intp
