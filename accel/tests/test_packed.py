@@ -44,6 +44,19 @@ def test_every_edge(dtype: Any, K: int, N: int) -> None:
             np.testing.assert_array_equal(got[:, N:], 0)
 
 
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="then the sums are NumPy's")
+@pytest.mark.parametrize("rows", [7, 8, 100])
+def test_a_long_sum_keeps_its_digits(rows: int) -> None:
+    rng = np.random.default_rng(2048)
+    x, W = (rng.normal(size=(n, 2048)).astype("f") for n in (rows, 70))
+    M = recurrent.gates((W,), 0, 2048)[0]
+    y = packed_module.aligned((rows, M.shape[0] * M.shape[2]), np.float32)
+    _product(x, M, y, False)
+    want, size = x.astype("d") @ W.T.astype("d"), np.abs(x).astype("d") @ np.abs(W.T).astype("d")
+    # one sum of 2048 terms after the other would be off by 1.5 of these units
+    assert np.max(np.abs(y[:, :70] - want) / size) < 2.0**-24
+
+
 # by columns, by rows, and one thread for the steps with another for the inputs' part ahead
 SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 40)
 LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
