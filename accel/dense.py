@@ -189,6 +189,17 @@ def _add_panels(
 
 
 @lean_helper
+def _place(N: int, K: int, w: int, deep: int) -> tuple[int, int]:
+    """Where the block of all panels from row `deep` on begins, and the rows of a panel in it.
+
+    All of M (K, N) is packed: blocks of DEPTH rows, the last one perhaps of fewer, with parts each.
+    """
+    panels = -(-N // w)
+    start = deep // DEPTH * panels * _panel_rows(DEPTH, w, FEW, panels) * w
+    return start, _panel_rows(min(DEPTH, K - deep), w, FEW, panels)
+
+
+@lean_helper
 def _part_of_product(
     part: int,
     x: Array,
@@ -210,16 +221,13 @@ def _part_of_product(
         row, row_end = _share(len(x), unit // column_units, row_units, 4)
         panel, panel_end = _share(-(-N // w), unit % column_units, column_units, 2)
         first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
-        place = 0
         for deep in range(0, max(K, 1), DEPTH):
             deep_end = min(deep + DEPTH, K)
-            depth = deep_end - deep
             if ready:
-                deeper = _panel_rows(depth, w, FEW, -(-N // w))
-                packed = panels_in(rooms[0, place + panel * deeper * w :], panels, deeper, w)
-                place += -(-N // w) * deeper * w
+                start, deeper = _place(N, K, w, deep)
+                packed = panels_in(rooms[0, start + panel * deeper * w :], panels, deeper, w)
             else:
-                deeper = _panel_rows(depth, w, row_end - row, panels)
+                deeper = _panel_rows(deep_end - deep, w, row_end - row, panels)
                 packed = panels_in(rooms[part], panels, deeper, w)
                 _pack_panels(M, transposed, first, last, deep, deep_end, packed)
             _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)
@@ -255,13 +263,10 @@ def _product(
 def _pack_all(M: Array, room: Array, w: int) -> None:
     """Mᵀ, M (N, K), as `_part_of_product` wants it."""
     N, K = M.shape
-    panels, place = -(-N // w), 0
     for deep in range(0, K, DEPTH):
-        deep_end = min(deep + DEPTH, K)
-        deeper = _panel_rows(deep_end - deep, w, FEW, panels)
-        packed = panels_in(room[place:], panels, deeper, w)
-        _pack_panels(M, True, 0, N, deep, deep_end, packed)
-        place += panels * deeper * w
+        start, deeper = _place(N, K, w, deep)
+        packed = panels_in(room[start:], -(-N // w), deeper, w)
+        _pack_panels(M, True, 0, N, deep, min(deep + DEPTH, K), packed)
 
 
 def product(
@@ -315,10 +320,8 @@ def layer_of(W: Array, b: Array, code: int) -> Callable[[Array], Array]:
     """f(x Wᵀ + b) as a function of x (B, I), with W (O, I) packed once."""
     (O, I), w = W.shape, width(W.dtype)
     panels = -(-O // w)
-    size = sum(
-        panels * panel_rows(min(DEPTH, I - deep), w, FEW, panels) * w for deep in range(0, I, DEPTH)
-    )
-    packed = aligned((1, size), W.dtype, zeros=False)
+    rows = sum(panel_rows(min(DEPTH, I - deep), w, FEW, panels) for deep in range(0, I, DEPTH))
+    packed = aligned((1, panels * rows * w), W.dtype, zeros=False)
     _pack_all(W, packed[0], w)
     none, b = np.empty((O, 0), W.dtype), b.copy()  # the caller may change its own
     return lambda x: _many_rows(x, none, True, b, code, packed)
