@@ -11,26 +11,27 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
-from nnspec.accel.dense import named
-from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply_by_turns
-from nnspec.accel.recurrent import (
-    add_gates,
-    before,
-    bias_gradients,
-    biases_of,
+from nnspec.accel.backward import (
     clear_beyond,
     for_errors,
-    gates,
+    go_back,
+    last_errors,
+    states,
+    valid_alone,
+    went_back,
+)
+from nnspec.accel.dense import named
+from nnspec.accel.jit import lean_helper, lean_kernel
+from nnspec.accel.packed import multiply_by_turns, room_for
+from nnspec.accel.recurrent import (
+    Packed,
+    add_gates,
     in_steps,
-    input_gradients,
     inputs_ready,
     last_valid,
+    pack_layer,
     preactivations,
     steps_at_once,
-    together,
-    valid_alone,
-    weight_gradients,
 )
 from nnspec.accel.scalar import ONE
 from nnspec.accel.team import meet
@@ -150,6 +151,7 @@ def _states_vjp(
     carry: Array,  # (B, columns): dh_T, then dh_0
     left: Array,  # (B, columns)
     dd: Array,  # (B, columns): the error of r h_prev
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -181,26 +183,27 @@ def _states_vjp(
                 r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
                 rest, error = left[i, first:last], carry[i, first:last]
                 _error_r(r, dd[i, first:last], h_prev, rest, error)
+        went_back(t, progress)
         meet(barrier, count)
         errors_zr = flat[t, row:row_end, : 2 * columns]
         multiply_by_turns(errors_zr, W_zr, carry[row:row_end], panel, panel_end, odd)
 
 
-def _pack(W_z: Array, W_r: Array, W: Array, *biases: Array) -> tuple[Array, Array, Array]:
+def _pack(
+    W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, *, keep: bool
+) -> Packed:
     """W_x, W_h and b of `_states`."""
-    H, K = W.shape
     weights = W_z, W_r, W
-    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
-    return W_x, W_h, biases_of(biases)
+    return pack_layer(weights, len(W), weights, (b_z, b_r, b), keep=keep)
 
 
 def _run(
-    X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
+    X: Array, packed: Packed, h_0: Array, lengths: Array, kept: Array | None = None
 ) -> tuple[Array, Array]:
-    """The states, and z, r and n where they are kept."""
+    """The states, in room where there is some to keep them, and then z, r and n as well."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 3, packed[1], keep=keep)
-    d, h = np.empty_like(h_0), np.empty((T, B, H), X.dtype)
+    a = preactivations(T, B, 3, packed[1], keep=kept is not None)
+    d, h = np.empty_like(h_0), np.empty((T, B, H), X.dtype) if kept is None else kept
 
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, d, h, *part)
@@ -300,6 +303,7 @@ def _after_states_vjp(
     lengths: Array,  # (B,)
     a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
     carry: Array,  # (B, columns): dh_T, then dh_0
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -320,27 +324,34 @@ def _after_states_vjp(
             r, q = a[t, i, 2, first:last], a[t, i, 3, first:last]
             h_prev, dh_t = h_prevs[t, i, first:last], dh[t, i, first:last]
             _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
+        went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
         errors = flat[t, row:row_end, columns:]
         multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
 
 
 def _pack_after(
-    W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, b_h: Array
-) -> tuple[Array, Array, Array]:
+    W_z: Array,
+    W_r: Array,
+    W: Array,
+    b_z: Array,
+    b_r: Array,
+    b: Array,
+    b_h: Array,
+    *,
+    keep: bool,
+) -> Packed:
     """W_x, W_h and b of `_after_states`."""
-    H, K = W.shape
-    W_x, W_h = gates((W, W_z, W_r), H, K - H), gates((W_z, W_r, W), 0, H)
-    return W_x, W_h, biases_of((b, b_z, b_r, b_h))
+    return pack_layer((W, W_z, W_r), len(W), (W_z, W_r, W), (b, b_z, b_r, b_h), keep=keep)
 
 
 def _run_after(
-    X: Array, packed: tuple[Array, Array, Array], h_0: Array, lengths: Array, *, keep: bool = False
+    X: Array, packed: Packed, h_0: Array, lengths: Array, kept: Array | None = None
 ) -> tuple[Array, Array]:
-    """The states, and n, z, r and q where they are kept."""
+    """As `_run`, with n, z, r and q."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 4, packed[1], keep=keep)
-    h = np.empty((T, B, H), X.dtype)
+    a = preactivations(T, B, 4, packed[1], keep=kept is not None)
+    h = np.empty((T, B, H), X.dtype) if kept is None else kept
 
     def work(*part: Any) -> None:
         _after_states(X, *packed, h_0, lengths, a, h, *part)
@@ -417,7 +428,7 @@ def gru_sequence(
         b=(b, "H"),
     )
     lengths = whole_or(lengths, *X.shape[:2])
-    h, _ = _run(X, _pack(W_z, W_r, W, b_z, b_r, b), h_0, lengths)
+    h, _ = _run(X, _pack(W_z, W_r, W, b_z, b_r, b, keep=False), h_0, lengths)
     return h, last_valid(h, h_0, lengths)
 
 
@@ -439,7 +450,7 @@ def gru_sequence_of(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b), W.shape
+    packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W.shape
     dtype, I = W.dtype, K - H
 
     def sequence(
@@ -481,32 +492,23 @@ def gru_sequence_vjp(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    T, B, I = X.shape
-    H = h_0.shape[1]
-    weights = W_z, W_r, W
-    lengths = whole_or(lengths, T, B)
-    h, a = _run(X, _pack(*weights, b_z, b_r, b), h_0, lengths, keep=True)
-    W_n, W_zr = for_errors((W,), 0, H), for_errors((W_z, W_r), 0, H)
-    h_prevs, d = before(h, h_0), np.empty_like(h)
-    carry = aligned((B, a.shape[3]), X.dtype)
-    carry[:, :H] = dh_T
-    left, dd = np.zeros_like(carry), np.zeros_like(carry)
+    T, (H, K), weights = len(X), W.shape, (W_z, W_r, W)
+    lengths = whole_or(lengths, *X.shape[:2])
+    h_prevs, h = states(h_0, T)
+    _, a = _run(X, _pack(*weights, b_z, b_r, b, keep=False), h_0, lengths, h)
+    W_n = for_errors("errors_n", (W,), 0, H)
+    W_zr = for_errors("errors_h", (W_z, W_r), 0, H)
+    carry, d = last_errors(dh_T, a.shape[3]), np.empty((T, *h_0.shape), X.dtype)
+    left, dd = room_for("left", (2, *carry.shape), X.dtype)
+    dW = np.zeros((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
         _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, dd, *part)
 
-    together(T, B, 3 * H * H, W_n.shape[0], work)
-    X = valid_alone(X, lengths)
-    dW_z, dW_r, dW = weight_gradients(
-        a,
-        (3, H, H + I),
-        (range(2), h_prevs, 0, 0),
-        (range(2, 3), d, 2, 0),
-        (range(3), X, 0, H),
-    )
-    dX = input_gradients(a, weights, H, I)
-    db_z, db_r, db = bias_gradients(a, H)
-    d_all = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
+    sums, Ys = ((0, 2, 0, 0), (2, 3, 2, 0), (0, 3, 0, H)), (h_prevs, d, valid_alone(X, lengths))
+    dX, d_biases = go_back(work, 3 * H * H, W_n.shape[0], a, X, weights, H, sums, Ys, (dW, dW, dW))
+    (dW_z, dW_r, dW_n), (db_z, db_r, db) = dW, d_biases
+    d_all = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW_n, "dh_0": carry[:, :H].copy()}
     return d_all | named(db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b))
 
 
@@ -572,7 +574,8 @@ def gru_reset_after_sequence(
         b_h=(b_h, "H"),
     )
     lengths = whole_or(lengths, *X.shape[:2])
-    h, _ = _run_after(X, _pack_after(W_z, W_r, W, b_z, b_r, b, b_h), h_0, lengths)
+    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=False)
+    h, _ = _run_after(X, packed, h_0, lengths)
     return h, last_valid(h, h_0, lengths)
 
 
@@ -596,7 +599,7 @@ def gru_reset_after_sequence_of(
         b=(b, "H"),
         b_h=(b_h, "H"),
     )
-    packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h), W.shape
+    packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=True), W.shape
     dtype, I = W.dtype, K - H
 
     def sequence(
@@ -640,31 +643,23 @@ def gru_reset_after_sequence_vjp(
         b=(b, "H"),
         b_h=(b_h, "H"),
     )
-    (T, B, I), H = X.shape, len(W)
-    lengths = whole_or(lengths, T, B)
-    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h)
-    h, a = _run_after(X, packed, h_0, lengths, keep=True)
-    W_h = for_errors((W_z, W_r, W), 0, H)
-    h_prevs = before(h, h_0)
-    carry = aligned((B, a.shape[3]), X.dtype)
-    carry[:, :H] = dh_T
+    H, K = W.shape
+    lengths = whole_or(lengths, *X.shape[:2])
+    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=False)
+    h_prevs, h = states(h_0, len(X))
+    _, a = _run_after(X, packed, h_0, lengths, h)
+    W_h = for_errors("errors_h", (W_z, W_r, W), 0, H)
+    carry, dW = last_errors(dh_T, a.shape[3]), np.zeros((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
         _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)
 
-    together(T, B, 3 * H * H, W_h.shape[0], work)
-    X = valid_alone(X, lengths)
+    X_valid, weights = valid_alone(X, lengths), (W, W_z, W_r)
     # the errors of n stand first for x and last for h
-    dW_z, dW_r, dW = weight_gradients(
-        a,
-        (3, H, H + I),
-        (range(1, 4), h_prevs, 0, 0),
-        (range(1, 3), X, 0, H),
-        (range(1), X, 2, H),
-    )
-    dX = input_gradients(a, (W, W_z, W_r), H, I)
-    db, db_z, db_r, db_h = bias_gradients(a, H)
-    d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW, "dh_0": carry[:, :H].copy()}
+    sums, Ys = ((1, 4, 0, 0), (1, 3, 0, H), (0, 1, 2, H)), (h_prevs, X_valid, X_valid)
+    dX, d_biases = go_back(work, 3 * H * H, W_h.shape[0], a, X, weights, H, sums, Ys, (dW, dW, dW))
+    (dW_z, dW_r, dW_n), (db, db_z, db_r, db_h) = dW, d_biases
+    d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW_n, "dh_0": carry[:, :H].copy()}
     return d | named(
         db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b), db_h=(db_h, given_b_h)
     )

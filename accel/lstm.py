@@ -10,35 +10,35 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whole_or
+from nnspec.accel.backward import (
+    NO_SUM,
+    clear_beyond,
+    for_errors,
+    go_back,
+    last_errors,
+    states,
+    valid_alone,
+    went_back,
+)
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel, lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, fill, multiply_by_turns
+from nnspec.accel.packed import fill, multiply_by_turns
 from nnspec.accel.recurrent import (
+    Packed,
     add_gates,
-    before,
-    bias_gradients,
-    biases_of,
-    clear_beyond,
-    for_errors,
-    gates,
     in_steps,
-    input_gradients,
     inputs_ready,
     last_valid,
+    pack_layer,
     preactivations,
     steps_at_once,
-    together,
-    valid_alone,
-    weight_gradients,
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
 from nnspec.accel.team import meet
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
-
-Packed = tuple[Array, Array, Array, Array]
 
 
 @lean_helper
@@ -185,6 +185,7 @@ def _states_vjp(
     carry: Array,  # (B, columns): dh_T, then dh_0
     dc: Array,  # (B, H): dc_T, then dc_0
     peepholes: bool,
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -208,6 +209,7 @@ def _states_vjp(
             c, dh_t = cells[t, n, first:last], dh[t, n, first:last]
             see = p[:, first:last]
             _errors(i, f, g, o, see, c, c_prev, dh_t, error, dcell, peepholes)
+        went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
         errors = flat[t, row:row_end]
         multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
@@ -282,49 +284,44 @@ def _coupled_vjp(
     return dx, dh_prev, dW, db
 
 
-def _pack(weights: list[Array], biases: list[Array], peepholes: list[Array]) -> Packed:
-    """W_x, W_h, b and p of `_states`."""
-    H, K = weights[0].shape
-    W_x, W_h = gates(weights, H, K - H), gates(weights, 0, H)
-    return W_x, W_h, biases_of(biases), np.stack(peepholes)
+def _pack(weights: list[Array], biases: list[Array], *, keep: bool) -> Packed:
+    """W_x, W_h and b of `_states`."""
+    return pack_layer(weights, len(weights[0]), weights, biases, keep=keep)
 
 
 def _run_packed(
     X: Array,
     packed: Packed,
+    p: Array,  # (3, H), or none
     h_0: Array,
     c_0: Array,
     lengths: Array,
-    *,
-    peepholes: bool,
-    keep: bool = False,
-) -> tuple[Array, Array, Array, Array]:
-    """h and c_T, and the gates and every c where they are kept."""
+    kept: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array, Array]:
+    """h and c_T, and the gates too where there is room to keep every h and c."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 4, packed[1], keep=keep)
-    c, cells = c_0.copy(), np.empty((T if keep else 0, B, H), X.dtype)
-    h = np.empty((T, B, H), X.dtype)
+    a = preactivations(T, B, 4, packed[1], keep=kept is not None)
+    c = c_0.copy()
+    h, cells = kept or (np.empty((T, B, H), X.dtype), np.empty((0, B, H), X.dtype))
 
     def work(*part: Any) -> None:
-        _states(X, *packed, h_0, lengths, a, c, cells, h, peepholes, *part)
+        _states(X, *packed, p, h_0, lengths, a, c, cells, h, p.size > 0, *part)
 
     in_steps(X, packed, a, work)
-    return h, c, a, cells
+    return h, c, a
 
 
 def _run(
-    X: Any, weights: tuple[Any, ...], peepholes: tuple[Any, ...], states: dict[str, Any], *rest: Any
+    X: Any, weights: Any, peepholes: tuple[Any, ...], starts: dict[str, Any], *rest: Any
 ) -> tuple[Array, Array, Array]:
     """h, h_T and c_T of a sequence; `peepholes` are p_i, p_f and p_o, or three None.
 
     `rest` are the four biases and the lengths.
     """
     *biases, lengths = rest
-    X, *more = _ready(X, weights, peepholes, states, biases)
-    packed, (h_0, c_0) = _pack(more[:4], more[4:8], more[8:11]), more[11:13]
+    X, weights, biases, p, (h_0, c_0) = _ready(X, weights, peepholes, starts, biases)
     lengths = whole_or(lengths, *X.shape[:2])
-    seen = peepholes[0] is not None
-    h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen)
+    h, c_T, _ = _run_packed(X, _pack(weights, biases, keep=False), p, h_0, c_0, lengths)
     return h, last_valid(h, h_0, lengths), c_T
 
 
@@ -333,42 +330,33 @@ def _run_vjp(
     weights: tuple[Any, ...],
     peepholes: tuple[Any, ...],
     cotangents: dict[str, Any],
-    states: dict[str, Any],
+    starts: dict[str, Any],
     *rest: Any,
 ) -> dict[str, Array]:
     """The gradients of a sequence; `cotangents` are dh, dh_T and dc_T."""
-    *biases, lengths = rest
-    seen = peepholes[0] is not None
-    X, *more = _ready(X, weights, peepholes, states, biases, cotangents)
-    h_0, c_0, dh, dh_T, dc_T = more[11:]
-    (T, B, I), H = X.shape, h_0.shape[1]
+    *given_b, lengths = rest
+    ready = _ready(X, weights, peepholes, starts, given_b, cotangents)
+    X, W, b, p, (h_0, c_0, dh, dh_T, dc_T) = ready
+    (T, B, _), (H, K) = X.shape, W[0].shape
     lengths = whole_or(lengths, T, B)
-    packed = _pack(more[:4], more[4:8], more[8:11])
-    h, _, a, cells = _run_packed(X, packed, h_0, c_0, lengths, peepholes=seen, keep=True)
-    W_h, p = for_errors(more[:4], 0, H), packed[3]
-    carry, dc = aligned((B, a.shape[3]), X.dtype), dc_T.copy()
-    carry[:, :H] = dh_T
+    (h_prevs, h), (c_prevs, cells) = states(h_0, T), states(c_0, T)
+    _, _, a = _run_packed(X, _pack(W, b, keep=False), p, h_0, c_0, lengths, (h, cells))
+    W_h = for_errors("errors_h", W, 0, H)
+    carry, dc = last_errors(dh_T, a.shape[3]), dc_T.copy()
 
     def work(*part: Any) -> None:
-        _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, seen, *part)
+        _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, p.size > 0, *part)
 
-    together(T, B, 4 * H * H, W_h.shape[0], work)
-    dW = weight_gradients(
-        a,
-        (4, H, H + I),
-        (range(4), before(h, h_0), 0, 0),
-        (range(4), valid_alone(X, lengths), 0, H),
-    )
-    dX = input_gradients(a, more[:4], H, I)
+    X_valid, dW = valid_alone(X, lengths), np.zeros((4, H, K), X.dtype)
+    sums, Ys = ((0, 4, 0, 0), (0, 4, 0, H), NO_SUM), (h_prevs, X_valid, X_valid)
+    dX, db = go_back(work, 4 * H * H, W_h.shape[0], a, X, W, H, sums, Ys, (dW, dW, dW))
     d = {"dX": dX, "dh_0": carry[:, :H].copy(), "dc_0": dc}
     d |= {f"dW_{gate}": dW_gate for gate, dW_gate in zip("ifgo", dW, strict=True)}
-    db = bias_gradients(a, H)
-    d |= named(**{f"db_{g}": (db[k], biases[k]) for k, g in enumerate("ifgo")})
-    if not seen:
+    d |= named(**{f"db_{g}": (db[k], given_b[k]) for k, g in enumerate("ifgo")})
+    if peepholes[0] is None:
         return d
-    old = before(cells, c_0)
     da_i, da_f, da_o = a[:, :, 0, :H], a[:, :, 1, :H], a[:, :, 3, :H]
-    d["dp_i"], d["dp_f"] = (da_i * old).sum(axis=(0, 1)), (da_f * old).sum(axis=(0, 1))
+    d["dp_i"], d["dp_f"] = (da_i * c_prevs).sum(axis=(0, 1)), (da_f * c_prevs).sum(axis=(0, 1))
     d["dp_o"] = (da_o * cells).sum(axis=(0, 1))
     return d
 
@@ -377,18 +365,35 @@ def _ready(
     X: Any,
     weights: tuple[Any, ...],
     peepholes: tuple[Any, ...],
-    states: dict[str, Any],
-    biases: list[Any],
+    starts: dict[str, Any],
+    biases: Any,
     cotangents: dict[str, Any] | None = None,
-) -> list[Array]:
-    """X, 4 weights, 4 biases, 3 peepholes, h_0, c_0, and the cotangents where given."""
-    shapes = {"dh": "T B H", "dh_T": "B H", "dc_T": "B H"}
-    W = {f"W_{gate}": (value, "H H+I") for gate, value in zip("ifgo", weights, strict=True)}
-    b = {f"b_{gate}": (value, "H") for gate, value in zip("ifgo", biases, strict=True)}
-    p = {f"p_{gate}": (value, "H") for gate, value in zip("ifo", peepholes, strict=True)}
-    start = {name: (value, "B H") for name, value in states.items()}
-    end = {name: (value, shapes[name]) for name, value in (cotangents or {}).items()}
-    return arrays(X=(X, "T B I"), **W, **b, **p, **start, **end)
+) -> tuple[Array, list[Array], list[Array], Array, list[Array]]:
+    """X, 4 weights, 4 biases, the peepholes' (3, H) or none, and the rest: h_0, c_0, cotangents."""
+    (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o) = weights, biases
+    more: dict[str, tuple[Any, str]] = {}
+    if peepholes[0] is not None:
+        more = {f"p_{gate}": (value, "H") for gate, value in zip("ifo", peepholes, strict=True)}
+    seen = len(more)
+    for name, value in starts.items():
+        more[name] = value, "B H"
+    if cotangents:
+        more["dh"] = cotangents["dh"], "T B H"
+        more["dh_T"], more["dc_T"] = (cotangents["dh_T"], "B H"), (cotangents["dc_T"], "B H")
+    X, *found = arrays(
+        X=(X, "T B I"),
+        W_i=(W_i, "H H+I"),
+        W_f=(W_f, "H H+I"),
+        W_g=(W_g, "H H+I"),
+        W_o=(W_o, "H H+I"),
+        b_i=(b_i, "H"),
+        b_f=(b_f, "H"),
+        b_g=(b_g, "H"),
+        b_o=(b_o, "H"),
+        **more,
+    )
+    p = np.stack(found[8:11]) if seen else np.empty((3, 0), X.dtype)
+    return X, found[:4], found[4:8], p, found[8 + seen :]
 
 
 def lstm_step(
@@ -530,8 +535,8 @@ def lstm_sequence_of(
     biases = {f"b_{g}": (b, "H") for g, b in zip("ifgo", (b_i, b_f, b_g, b_o), strict=True)}
     ready = arrays(**weights, **biases)
     H, K = ready[0].shape
-    packed = _pack(ready[:4], ready[4:], [np.zeros(H, ready[0].dtype)] * 3)
     dtype, I = ready[0].dtype, K - H
+    packed, no_peepholes = _pack(ready[:4], ready[4:], keep=True), np.empty((3, 0), dtype)
 
     def sequence(
         X: Array,
@@ -542,7 +547,7 @@ def lstm_sequence_of(
     ) -> tuple[Array, Array, Array]:
         X, h_0, c_0 = sequence_inputs(dtype, I, H, X, h_0=h_0, c_0=c_0)
         lengths = whole_or(lengths, *X.shape[:2])
-        h, c_T, _, _ = _run_packed(X, packed, h_0, c_0, lengths, peepholes=False)
+        h, c_T, _ = _run_packed(X, packed, no_peepholes, h_0, c_0, lengths)
         return h, last_valid(h, h_0, lengths), c_T
 
     return sequence

@@ -1,4 +1,4 @@
-"""What rnn, gru and lstm share: packed weights, the inputs' part, gradients, threads.
+"""What rnn, gru and lstm share: packed weights, the inputs' part, threads.
 
 The preactivations are one array `a` (T, B, gates, columns), where columns are the units, filled up
 to whole panels. X W_xᵀ + b is done for many steps at once, W_h h_prev step by step. Threads share
@@ -20,12 +20,9 @@ from nnspec.accel.packed import (
     add_to,
     aligned,
     fill,
-    multiply,
     multiply_by_turns,
-    pack,
     pack_transposed,
     room_for,
-    transpose,
     width,
 )
 from nnspec.accel.team import mark, marked, new_counter, take, wait
@@ -39,10 +36,6 @@ UNITS, UNIT_ROWS, NEAR = 4, 2 * ROWS, 1 << 18
 STEP = 250_000
 # steps whose inputs' part is done at once where two threads do it, numbers of a cache line
 AHEAD, LINE = 24, 8
-# rows that a weight's gradient sums over at once
-SUM_BLOCK = 256
-# units of a weight's gradient at once
-UNIT_BLOCK = 64
 
 # row, row_end, panel, panel_end, barrier, threads at the barrier: one thread's part
 Part = tuple[int, int, int, int, Array, int]
@@ -51,54 +44,52 @@ Part = tuple[int, int, int, int, Array, int]
 MOST_GATES = 4
 
 
-def _four(weights: Sequence[Array]) -> tuple[Array, ...]:
+def four(weights: Sequence[Array]) -> tuple[Array, ...]:
+    """The weights, or biases, as many as a kernel takes."""
     return (*weights, *[weights[-1]] * (MOST_GATES - len(weights)))
 
 
-@lean_kernel
-def _pack_gates(packed: Array, weights: Any, column: int) -> None:
-    _, _, K, _ = packed.shape
-    for g in range(packed.shape[0]):
-        pack_transposed(weights[g][:, column : column + K], packed[g])
-
-
-def gates(weights: Sequence[Array], column: int, K: int) -> Array:
-    """K columns of the gates' weights (H, …), rows outputs, for x Wᵀ: (gates, panels, K, WIDTH)."""
-    H, dtype = len(weights[0]), weights[0].dtype
-    w = width(dtype)
-    packed = aligned((len(weights), -(-H // w), K, w), dtype, zeros=False)
-    _pack_gates(packed, _four(weights), column)
-    return packed
+# W_x and W_h (gates, panels, K, WIDTH) for x Wᵀ, and b (gates, columns), filled up to whole panels
+Packed = tuple[Array, Array, Array]
 
 
 @lean_kernel
-def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
-    columns = packed.shape[1] // count
-    for g in range(count):
-        W = weights[g]
-        rows = packed[:, g * columns : (g + 1) * columns]
-        pack(W[:, column : column + K], rows[:, : W.shape[0]])
-        rows[:, W.shape[0] :] = 0
+def _pack_layer(
+    W_x: Array, W_h: Array, b: Array, of_x: Any, column: int, of_h: Any, biases: Any
+) -> None:
+    H = W_h.shape[2]
+    for g in range(W_x.shape[0]):
+        pack_transposed(of_x[g][:, column:], W_x[g])
+    for g in range(W_h.shape[0]):
+        pack_transposed(of_h[g][:, :H], W_h[g])
+    for g in range(b.shape[0]):
+        fill(b[g, :H], biases[g])
+        b[g, H:] = 0
 
 
-def biases_of(biases: Sequence[Array]) -> Array:
-    """The gates' biases (H,), filled up to whole panels: (gates, columns)."""
-    H, dtype = len(biases[0]), biases[0].dtype
+def pack_layer(
+    of_x: Sequence[Array],  # (H, …), of each gate that x meets: x's columns are the last ones, …
+    column: int,  # … from here on
+    of_h: Sequence[Array],  # (H, …), of each gate that h meets: h's columns are the first H
+    biases: Sequence[Array],  # (H,)
+    *,
+    keep: bool,
+) -> Packed:
+    """A layer's weights for its steps, to keep, or until the same thread packs those of another."""
+    H, dtype = len(of_h[0]), of_h[0].dtype
     w = width(dtype)
-    b = aligned((len(biases), -(-H // w) * w), dtype)
-    for row, values in zip(b, biases, strict=True):
-        row[:H] = values
-    return b
+    panels, I = -(-H // w), of_x[0].shape[1] - column
+    room = _own_room if keep else room_for
+    W_x = room("W_x", (len(of_x), panels, I, w), dtype)
+    W_h = room("W_h", (len(of_h), panels, H, w), dtype)
+    b = room("b", (len(biases), panels * w), dtype)
+    _pack_layer(W_x, W_h, b, four(of_x), column, four(of_h), four(biases))
+    return W_x, W_h, b
 
 
-def for_errors(weights: Sequence[Array], column: int, K: int) -> Array:
-    """The same columns for da W, da a row of `a`: (panels, gates columns, WIDTH)."""
-    H, dtype = len(weights[0]), weights[0].dtype
-    w = width(dtype)
-    columns = -(-H // w) * w
-    packed = aligned((-(-K // w), len(weights) * columns, w), dtype, zeros=False)
-    _pack_errors(packed, _four(weights), column, len(weights), K)
-    return packed
+def _own_room(_: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """As `room_for`, for good."""
+    return aligned(shape, dtype, zeros=False)
 
 
 @lean_helper
@@ -128,6 +119,11 @@ def _threads(T: int, B: int, per_row: int, panels: int) -> tuple[int, bool]:
     if ROWS * count <= B:
         return count, True
     return min(count, panels) if B * per_row > STEP else 1, False
+
+
+def alone(T: int, B: int, per_row: int, panels: int) -> bool:
+    """Whether one thread goes through all steps."""
+    return _threads(T, B, per_row, panels)[0] == 1
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
@@ -164,7 +160,7 @@ def in_steps(X: Array, packed: Sequence[Array], a: Array, work: Callable[..., An
     (T, B, I), (G, panels, H, _) = X.shape, W_h.shape
     per_row, blocks = G * H * (H + I), -(-T // AHEAD)
     ahead = len(a) == T and blocks > 2 and threads.useful(float(T) * B * G * H * I) > 1
-    if not ahead or _threads(T, B, per_row, panels)[0] > 1:
+    if not ahead or not alone(T, B, per_row, panels):
         nothing = np.empty(0, np.int64)
         together(T, B, per_row, panels, lambda *part: work(nothing, *part))
         return
@@ -177,14 +173,6 @@ def in_steps(X: Array, packed: Sequence[Array], a: Array, work: Callable[..., An
             _inputs_ahead(X, W_x, b, a, progress)
 
     threads.together(2, part)
-
-
-@lean_helper
-def clear_beyond(a: Array, H: int) -> None:
-    """0 in the columns that fill up each gate's last panel: NaN where the input is infinite."""
-    for g in range(a.shape[0]):
-        for k in range(H, a.shape[1]):
-            a[g, k] = 0
 
 
 @lean_helper
@@ -309,126 +297,3 @@ def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:
     reached: Array = h[np.maximum(lengths, 1) - 1, np.arange(B)]
     last: Array = np.where(lengths[:, np.newaxis] > 0, reached, h_0)
     return last
-
-
-def valid_alone(X: Array, lengths: Array) -> Array:
-    """X with zeros beyond the lengths: in a product the zero error there lets a NaN through."""
-    T = len(X)
-    if whole(lengths, T):
-        return X
-    valid = np.arange(T)[:, np.newaxis] < lengths
-    alone: Array = np.where(valid[:, :, np.newaxis], X, X.dtype.type(0))
-    return alone
-
-
-def before(h: Array, h_0: Array) -> Array:
-    """The state before each step, (T, B, H)."""
-    return np.concatenate([h_0[np.newaxis], h[:-1]]) if len(h) else h
-
-
-@lean_kernel
-def _add_products(
-    da: Array,  # (N, gates, columns)
-    Y: Array,  # (N, K)
-    total: Array,  # (targets, columns, at least column + K filled up to panels)
-    right: Array,  # room for Y: (panels, SUM_BLOCK, WIDTH)
-    left: Array,  # room for da: (UNIT_BLOCK, SUM_BLOCK)
-    gate: int,
-    gate_end: int,
-    target: int,
-    column: int,
-    unit: int,
-    unit_end: int,
-) -> None:
-    N = da.shape[0]
-    count, _, w = right.shape
-    end_column = column + count * w
-    for start in range(0, N, SUM_BLOCK):
-        depth = min(N - start, SUM_BLOCK)
-        packed = right.reshape(right.size)[: count * depth * w].reshape(count, depth, w)
-        pack(Y[start : start + depth], packed)
-        for g in range(gate, gate_end):
-            y = total[target + g - gate]
-            for u in range(unit, unit_end, UNIT_BLOCK):
-                end = min(unit_end, u + UNIT_BLOCK)
-                rows = left[: end - u, :depth]
-                transpose(da[start : start + depth, g, u:end], rows)
-                multiply(rows, packed, y[u:end, column:end_column], 0, count)
-
-
-# gates of `a`, the rows that their errors meet, and where the products go: first gate and column
-Sum = tuple[range, Array, int, int]
-
-
-def weight_gradients(da: Array, shape: tuple[int, int, int], *sums: Sum) -> Array:
-    """Σ da[t, i, gate, unit] Y[t, i] for each sum, in one array (gates, H, K).
-
-    da is (T, B, gates, columns), Y (T, B, its share of K).
-    """
-    T, B, G, columns = da.shape
-    targets, H, K = shape
-    w = width(da.dtype)
-    total = np.zeros((targets, columns, K), da.dtype)
-    flat = da.reshape(T * B, G, columns)
-    # a sum that does not end with a whole panel would write over what stands behind it
-    rooms = [
-        total
-        if Y.shape[2] % w == 0
-        else np.zeros((len(some), columns, -(-Y.shape[2] // w) * w), da.dtype)
-        for some, Y, _, _ in sums
-    ]
-
-    def part(index: int, count: int) -> None:
-        units = threads.share(columns, index, count, ROWS)
-        left = room_for("errors", (UNIT_BLOCK, SUM_BLOCK), da.dtype)
-        for (some, Y, target, column), room in zip(sums, rooms, strict=True):
-            place = (target, column) if room is total else (0, 0)
-            rows = Y.reshape(T * B, Y.shape[2])
-            right = room_for("rows", (-(-Y.shape[2] // w), SUM_BLOCK, w), da.dtype)
-            _add_products(flat, rows, room, right, left, some.start, some.stop, *place, *units)
-
-    threads.together(threads.useful(float(T) * B * targets * H * K), part)
-    for (some, Y, target, column), room in zip(sums, rooms, strict=True):
-        if room is not total:
-            end = column + Y.shape[2]
-            total[target : target + len(some), :, column:end] = room[:, :, : Y.shape[2]]
-    return total[:, :H]
-
-
-@lean_kernel
-def _add_rows(da: Array, total: Array) -> None:
-    for n in range(da.shape[0]):
-        row = da[n]
-        for k in range(row.size):
-            total[k] += row[k]
-
-
-def bias_gradients(da: Array, H: int) -> Array:
-    """Σ da[t, i], (gates, H)."""
-    T, B, G, columns = da.shape
-    total = np.zeros(G * columns, da.dtype)
-    _add_rows(da.reshape(T * B, G * columns), total)
-    return total.reshape(G, columns)[:, :H]
-
-
-@lean_kernel
-def _product(x: Array, packed: Array, y: Array, row: int, row_end: int) -> None:
-    multiply(x[row:row_end, : packed.shape[1]], packed, y[row:row_end], 0, packed.shape[0])
-
-
-def product(x: Array, packed: Array, N: int) -> Array:
-    """x M, (B, N), with M (K, N) packed; x (B, K) has many rows, and may have more columns."""
-    y = aligned((x.shape[0], packed.shape[0] * packed.shape[2]), x.dtype)
-
-    def part(index: int, count: int) -> None:
-        _product(x, packed, y, *threads.share(len(x), index, count, ROWS))
-
-    threads.together(threads.useful(float(len(x)) * packed.size), part)
-    return np.ascontiguousarray(y[:, :N])
-
-
-def input_gradients(da: Array, weights: Sequence[Array], column: int, I: int) -> Array:
-    """da W_x for all steps, (T, B, I); the weights are those of the first gates."""
-    T, B, G, columns = da.shape
-    packed = for_errors(weights, column, I)
-    return product(da.reshape(T * B, G * columns), packed, I).reshape(T, B, I)

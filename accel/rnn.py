@@ -10,24 +10,27 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
+from nnspec.accel.backward import (
+    NO_SUM,
+    clear_beyond,
+    for_errors,
+    go_back,
+    last_errors,
+    states,
+    valid_alone,
+    went_back,
+)
 from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import aligned, multiply_by_turns
+from nnspec.accel.packed import multiply_by_turns, room_for
 from nnspec.accel.recurrent import (
-    before,
-    bias_gradients,
-    biases_of,
-    for_errors,
-    gates,
+    Packed,
     in_steps,
-    input_gradients,
     inputs_ready,
     last_valid,
+    pack_layer,
     preactivations,
     steps_at_once,
-    together,
-    valid_alone,
-    weight_gradients,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
 from nnspec.accel.team import meet
@@ -105,9 +108,10 @@ def _states_vjp(
     W: Array,  # (panels, columns, WIDTH): for δ W
     lengths: Array,  # (B,)
     dS: Array,  # (T, B, H)
-    delta: Array,  # (T, B, 1, columns), zeros
+    delta: Array,  # (T, B, 1, columns)
     carry: Array,  # (B, columns): dS_T, then dS_0
     code: int,
+    progress: Array,
     row: int,
     row_end: int,
     panel: int,
@@ -119,6 +123,7 @@ def _states_vjp(
     first, last = panel * W.shape[2], min(panel_end * W.shape[2], H)
     for t in range(T - 1, -1, -1):
         for i in range(row, row_end):
+            clear_beyond(delta[t, i], H)
             if t < lengths[i]:
                 _error(
                     S[t, i, first:last],
@@ -127,64 +132,69 @@ def _states_vjp(
                     delta[t, i, 0, first:last],
                     code,
                 )
+            else:
+                delta[t, i, 0, first:last] = 0
+        went_back(t, progress)
         meet(barrier, count)  # the product takes all of δ_t
         rows, odd = carry[row:row_end], t % 2 == 1
         multiply_by_turns(delta[t, row:row_end, 0], W, rows, panel, panel_end, odd)
 
 
-def _pack(U: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
-    """U, W and b of `_states`."""
-    return gates((U,), 0, U.shape[1]), gates((W,), 0, len(W)), biases_of((b,))
-
-
 def _run_packed(
-    X: Array, packed: tuple[Array, Array, Array], S_0: Array, lengths: Array, code: int
+    X: Array, packed: Packed, S_0: Array, lengths: Array, code: int, S: Array | None = None
 ) -> tuple[Array, Array]:
-    """S and S_T."""
+    """S, in room where there is some for it, and S_T."""
     (T, B, _), H = X.shape, S_0.shape[1]
     a = preactivations(T, B, 1, packed[1], keep=False)
-    S = np.empty((T, B, H), X.dtype)
+    S_all = np.empty((T, B, H), X.dtype) if S is None else S
 
     def work(*part: Any) -> None:
-        _states(X, *packed, S_0, lengths, a, S, code, *part)
+        _states(X, *packed, S_0, lengths, a, S_all, code, *part)
 
     in_steps(X, packed, a, work)
-    return S, last_valid(S, S_0, lengths)
+    return S_all, last_valid(S_all, S_0, lengths)
 
 
 def _run(
-    X: Array, U: Array, W: Array, S_0: Array, b: Array, lengths: Array, code: int
+    X: Array,
+    U: Array,
+    W: Array,
+    S_0: Array,
+    b: Array,
+    lengths: Array,
+    code: int,
+    S: Array | None = None,
 ) -> tuple[Array, Array]:
-    """S and S_T, from arrays that are ready."""
-    return _run_packed(X, _pack(U, W, b), S_0, lengths, code)
+    """`_run_packed`, from arrays that are ready."""
+    packed = pack_layer((U,), 0, (W,), (b,), keep=False)
+    return _run_packed(X, packed, S_0, lengths, code, S)
 
 
 def _run_vjp(
     X: Array,
     U: Array,
     W: Array,
-    S_0: Array,
-    S: Array,  # from `_run`
+    S_prevs: Array,  # the states before and …
+    S: Array,  # … after each step: room for `_run`, and its results
     lengths: Array,
     dS: Array,
     dS_T: Array,
     code: int,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(dX, dU, dW, dS_0, db)."""
-    (T, B, I), H = X.shape, S_0.shape[1]
-    back = for_errors((W,), 0, H)
-    delta = aligned((T, B, 1, back.shape[1]), X.dtype)
-    carry = aligned((B, back.shape[0] * back.shape[2]), X.dtype)
-    carry[:, :H] = dS_T
+    (T, B, I), H = X.shape, dS_T.shape[1]
+    back = for_errors("errors_h", (W,), 0, H)
+    delta = room_for("deltas", (T, B, 1, back.shape[1]), X.dtype)
+    carry = last_errors(dS_T, back.shape[0] * back.shape[2])
+    dU, dW = np.zeros((1, H, I), X.dtype), np.zeros((1, H, H), X.dtype)
 
     def work(*part: Any) -> None:
         _states_vjp(S, back, lengths, dS, delta, carry, code, *part)
 
-    together(T, B, H * H, back.shape[0], work)
-    dU = weight_gradients(delta, (1, H, I), (range(1), valid_alone(X, lengths), 0, 0))[0]
-    dW = weight_gradients(delta, (1, H, H), (range(1), before(S, S_0), 0, 0))[0]
-    dX = input_gradients(delta, (U,), 0, I)
-    return dX, dU, dW, carry[:, :H].copy(), bias_gradients(delta, H)[0]
+    X_valid, sums = valid_alone(X, lengths), ((0, 1, 0, 0), (0, 1, 0, 0), NO_SUM)
+    Ys, totals = (X_valid, S_prevs, X_valid), (dU, dW, dW)
+    dX, db = go_back(work, H * H, back.shape[0], delta, X, (U,), 0, sums, Ys, totals)
+    return dX, dU[0], dW[0], carry[:, :H].copy(), db[0]
 
 
 def _flat(x: Array) -> Array:
@@ -264,9 +274,10 @@ def _step_vjp(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(dx, dS_prev, dU, dW, db) of a step, from arrays that are ready."""
     X, whole = x[np.newaxis], whole_or(None, 1, len(x))
-    S, _ = _run(X, U, W, S_prev, b, whole, code)
+    before, S = states(S_prev, 1)
+    _run(X, U, W, S_prev, b, whole, code, S)
     none = np.zeros_like(S)
-    dX, dU, dW, dS_prev, db = _run_vjp(X, U, W, S_prev, S, whole, none, dS, code)
+    dX, dU, dW, dS_prev, db = _run_vjp(X, U, W, before, S, whole, none, dS, code)
     return dX[0], dS_prev, dU, dW, db
 
 
@@ -383,7 +394,7 @@ def rnn_sequence_of(
 ) -> Callable[..., tuple[Array, Array]]:
     """`rnn_sequence` with these weights, packed once: call it with X, and S_0= and lengths=."""
     U, W, b = arrays(U=(U, "H I"), W=(W, "H H"), b=(b, "H"))
-    packed, code = _pack(U, W, b), STATE_CODES[activation]
+    packed, code = pack_layer((U,), 0, (W,), (b,), keep=True), STATE_CODES[activation]
     dtype, (H, I) = U.dtype, U.shape
 
     def sequence(
@@ -419,8 +430,9 @@ def rnn_sequence_vjp(
         b=(b, "H"),
     )
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
-    S, _ = _run(X, U, W, S_0, b, lengths, code)
-    return _sequence_gradients(_run_vjp(X, U, W, S_0, S, lengths, dS, dS_T, code), given_b)
+    S_prevs, S = states(S_0, len(X))
+    _run(X, U, W, S_0, b, lengths, code, S)
+    return _sequence_gradients(_run_vjp(X, U, W, S_prevs, S, lengths, dS, dS_T, code), given_b)
 
 
 def _sequence_gradients(
@@ -537,7 +549,7 @@ def _fed_back(
     X = np.empty((1 + steps, *x.shape), x.dtype)
     S[0], X[0] = S_0, x
     whole = whole_or(None, 1, len(x))
-    packed = _pack(U, W, b)
+    packed = pack_layer((U,), 0, (W,), (b,), keep=True)
     for t in range(steps):
         S[t + 1] = _run_packed(X[t : t + 1], packed, S[t], whole, code)[1]
         X[t + 1] = layer(S[t + 1], V, c, TANH)
@@ -579,7 +591,7 @@ def rnn_one_to_many_vjp(
     for t in reversed(range(steps)):
         dS_t, dV_t, dc_t = layer_vjp(S[t + 1], V, X[t + 1], dO[t] + dx, TANH)
         dX_t, dU_t, dW_t, dS_0, db_t = _run_vjp(
-            X[t : t + 1], U, W, S[t], S[t + 1 : t + 2], whole, none, dS_t + dS_0, code
+            X[t : t + 1], U, W, S[t : t + 1], S[t + 1 : t + 2], whole, none, dS_t + dS_0, code
         )
         dx = dX_t[0]
         dU, dW, dV, db, dc = dU + dU_t, dW + dW_t, dV + dV_t, db + db_t, dc + dc_t
@@ -640,9 +652,10 @@ def rnn_many_to_one_vjp(
         c=(c, "O"),
     )
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
-    S, S_T = _run(X, U, W, S_0, b, lengths, code)
+    S_prevs, S = states(S_0, len(X))
+    _, S_T = _run(X, U, W, S_0, b, lengths, code, S)
     dS_T, dV, dc = layer_vjp(S_T, V, layer(S_T, V, c, TANH), dO, TANH)
-    gradients = _run_vjp(X, U, W, S_0, S, lengths, np.zeros_like(S), dS_T, code)
+    gradients = _run_vjp(X, U, W, S_prevs, S, lengths, np.zeros_like(S), dS_T, code)
     return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
 
 
@@ -699,9 +712,10 @@ def rnn_many_to_many_vjp(
         c=(c, "O"),
     )
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
-    S, S_T = _run(X, U, W, S_0, b, lengths, code)
+    S_prevs, S = states(S_0, len(X))
+    _, S_T = _run(X, U, W, S_0, b, lengths, code, S)
     dS, dV, dc = _outputs_vjp(S, V, c, lengths, dO)
-    gradients = _run_vjp(X, U, W, S_0, S, lengths, dS, np.zeros_like(S_T), code)
+    gradients = _run_vjp(X, U, W, S_prevs, S, lengths, dS, np.zeros_like(S_T), code)
     return _sequence_gradients(gradients, given_b) | {"dV": dV} | named(dc=(dc, given_c))
 
 
@@ -777,14 +791,16 @@ def rnn_encoder_decoder_vjp(
     )
     code = STATE_CODES[activation]
     lengths, whole = whole_or(lengths, *X.shape[:2]), whole_or(None, *Y.shape[:2])
-    S_e, S_T = _run(X, U_e, W_e, S_0, b_e, lengths, code)
-    S_d, last = _run(Y, U_d, W_d, S_T, b_d, whole, code)
+    S_e_prevs, S_e = states(S_0, len(X))
+    _, S_T = _run(X, U_e, W_e, S_0, b_e, lengths, code, S_e)
+    S_d_prevs, S_d = states(S_T, len(Y))
+    _, last = _run(Y, U_d, W_d, S_T, b_d, whole, code, S_d)
     dS_d, dV, dc = _outputs_vjp(S_d, V, c, whole, dO)
     dY, dU_d, dW_d, dS_T, db_d = _run_vjp(
-        Y, U_d, W_d, S_T, S_d, whole, dS_d, np.zeros_like(last), code
+        Y, U_d, W_d, S_d_prevs, S_d, whole, dS_d, np.zeros_like(last), code
     )
     dX, dU_e, dW_e, dS_0, db_e = _run_vjp(
-        X, U_e, W_e, S_0, S_e, lengths, np.zeros_like(S_e), dS_T, code
+        X, U_e, W_e, S_e_prevs, S_e, lengths, np.zeros_like(S_e), dS_T, code
     )
     d = {"dX": dX, "dY": dY, "dU_e": dU_e, "dW_e": dW_e, "dU_d": dU_d, "dW_d": dW_d, "dV": dV}
     biases = named(db_e=(db_e, given_b_e), db_d=(db_d, given_b_d), dc=(dc, given_c))

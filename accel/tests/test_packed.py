@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+backward = importlib.import_module("nnspec.accel.backward")
 jit = importlib.import_module("nnspec.accel.jit")
 packed_module = importlib.import_module("nnspec.accel.packed")
 recurrent = importlib.import_module("nnspec.accel.recurrent")
@@ -24,18 +25,31 @@ def _product(x: Any, M: Any, y: Any, transposed: bool) -> None:
     packed_module.multiply(x.T if transposed else x, M, y, 0, M.shape[0])
 
 
+@jit.lean_kernel  # type: ignore[untyped-decorator]
+def _pack(M: Any, W: Any) -> None:
+    packed_module.pack_transposed(W, M)
+
+
+def _panels(W: Any) -> Any:
+    """Wᵀ, W (N, K), in panels."""
+    w = packed_module.width(W.dtype)
+    M = packed_module.aligned((-(-len(W) // w), W.shape[1], w), W.dtype)
+    _pack(M, W)
+    return M
+
+
 @both
 @pytest.mark.parametrize("K", [0, 1, 3, 33, 1030])
 @pytest.mark.parametrize("N", [1, 16, 17, 33, 70, 300])
 def test_every_edge(dtype: Any, K: int, N: int) -> None:
     rng = np.random.default_rng(K * 100 + N)
-    W = rng.integers(-4, 5, (1, N, K)).astype(dtype)
-    M = recurrent.gates((W[0],), 0, K)[0]
+    W = rng.integers(-4, 5, (N, K)).astype(dtype)
+    M = _panels(W)
     for B in (0, 1, 2, 3, 5, 8, 15, 131):
         x = rng.integers(-4, 5, (B, K)).astype(dtype)
         y = packed_module.aligned((B, M.shape[0] * M.shape[2]), dtype)
         y[:, :N] = 1
-        want = 1 + x @ W[0].T  # small integers: exact in either dtype
+        want = 1 + x @ W.T  # small integers: exact in either dtype
         for transposed in (False, True):
             given = np.ascontiguousarray(x.T) if transposed else x
             got = y.copy()
@@ -49,7 +63,7 @@ def test_every_edge(dtype: Any, K: int, N: int) -> None:
 def test_a_long_sum_keeps_its_digits(rows: int) -> None:
     rng = np.random.default_rng(2048)
     x, W = (rng.normal(size=(n, 2048)).astype("f") for n in (rows, 70))
-    M = recurrent.gates((W,), 0, 2048)[0]
+    M = _panels(W)
     y = packed_module.aligned((rows, M.shape[0] * M.shape[2]), np.float32)
     _product(x, M, y, False)
     want, size = x.astype("d") @ W.T.astype("d"), np.abs(x).astype("d") @ np.abs(W.T).astype("d")
@@ -58,16 +72,16 @@ def test_a_long_sum_keeps_its_digits(rows: int) -> None:
 
 
 # by columns, by rows, and one thread for the steps with another for the inputs' part ahead
-SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 40)
+SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 50)
 LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
 
 
-def _run(layer: str, sizes: tuple[int, int, int, int], count: int) -> list[Any]:
+def _run(layer: str, sizes: tuple[int, int, int, int], count: int, seed: int = 3) -> list[Any]:
     """The states and the gradients of a layer, by so many threads."""
     T, B, I, H = sizes
     topic, name = layer.split(".")
     module = importlib.import_module(f"nnspec.accel.{topic}")
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     X, lengths = rng.normal(size=(T, B, I)), rng.integers(T // 2, T + 1, B)
     weights = list(rng.normal(size=(LAYERS[layer], H, H + I)) / H)
     if layer == "rnn.rnn":
@@ -92,6 +106,16 @@ def test_the_same_result_with_any_number_of_threads(
             np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("sizes", [(1, 1, 20, 20), (3, 2, 32, 32)])
+def test_a_result_outlives_the_next_call(layer: str, sizes: tuple[int, int, int, int]) -> None:
+    first = _run(layer, sizes, 1)
+    copies = [array.copy() for array in first]
+    _run(layer, sizes, 1, seed=4)
+    for result, copy in zip(first, copies, strict=True):
+        np.testing.assert_array_equal(result, copy)
+
+
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
 def test_the_inputs_part_ahead_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
     ahead, calls = recurrent._inputs_ahead, []
@@ -108,6 +132,31 @@ def test_the_inputs_part_ahead_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 2  # of the states, and of the states for the gradients
     for progress in calls:
         np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE], 1)
+
+
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_gradients_close_behind_or_late(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients, calls = backward._gradients, []
+    alone = _run(layer, SHARED[2], 1)
+
+    def count_and_do(*arguments: Any) -> None:
+        calls.append(arguments)
+        gradients(*arguments)
+
+    def by_the_caller(*arguments: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            gradients(*arguments)
+
+    for other in (count_and_do, by_the_caller):  # the second has nobody who follows
+        monkeypatch.setattr(backward, "_gradients", other)
+        for one, two in zip(alone, _run(layer, SHARED[2], 2), strict=True):
+            np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
+    assert len(calls) == 2
+    tickets, progress = calls[0][-4:-2]
+    assert tickets is progress
+    blocks = -(-SHARED[2][0] // recurrent.AHEAD)
+    np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE][:blocks], 1)
 
 
 def test_calls_from_many_threads_at_once() -> None:
