@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config, contracted
-from nnspec.accel.vectors import scalar_of, select, signed
+from nnspec.accel.vectors import Vector, scalar_of, select, signed
 
 F = np.float32
 
@@ -47,9 +49,34 @@ def _bits_of(builder: Any, value: Any) -> tuple[Any, Any, int]:
     return builder.bitcast(value, kind), constant, 52 if wide else 23
 
 
-def _scaled(typingctx: Any, y: Any, m: Any) -> Any:
+def _instructed(kind: Any) -> bool:
+    """Whether the processor has instructions for a vector's y 2^n and 1 / d: AVX-512 does."""
+    return VECTOR == 64 and isinstance(kind, Vector) and kind.dtype == types.float32
+
+
+def _instruction(builder: Any, name: str, *values: Any) -> Any:
+    """The instruction that LLVM knows by this name, for whole vectors."""
+    function = ir.FunctionType(values[0].type, [value.type for value in values])
+    name = f"llvm.x86.avx512.{name}.ps.512"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), values)
+
+
+def _every(y: Any) -> Any:
+    """The mask of all lanes."""
+    return ir.Constant(ir.IntType(y.type.count), -1)
+
+
+def _scale_at_once(builder: Any, y: Any, n: Any) -> Any:
+    """y 2^n, rounded once."""
+    as_set = ir.Constant(ir.IntType(32), 4)  # round as the program does
+    return _instruction(builder, "mask.scalef", y, n, y, _every(y), as_set)
+
+
+def _scaled(typingctx: Any, y: Any, n: Any, m: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bits, constant, shift = _bits_of(builder, args[1])
+        if _instructed(y):
+            return _scale_at_once(builder, *args[:2])
+        bits, constant, shift = _bits_of(builder, args[2])
         narrow = scalar_of(y) == types.float32
         rounding = ROUND_32.view(np.int32) if narrow else np.float64(ROUND_64).view(np.int64)
         number = builder.sub(bits, constant(int(rounding)))
@@ -63,7 +90,21 @@ def _scaled(typingctx: Any, y: Any, m: Any) -> Any:
             result = builder.fmul(result, builder.bitcast(bits, args[0].type))
         return result
 
-    return y(y, m), emit
+    return y(y, n, m), emit
+
+
+def _at_once(typingctx: Any, y: Any, n: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _scale_at_once(builder, *args)
+
+    return y(y, n), emit
+
+
+def _reciprocal(typingctx: Any, d: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _instruction(builder, "rcp14", args[0], args[0], _every(args[0]))
+
+    return d(d), emit
 
 
 def _power(typingctx: Any, m: Any) -> Any:
@@ -107,9 +148,9 @@ if config.DISABLE_JIT:
         """A whole number as an integer, 0 for a NaN."""
         return np.where(np.isnan(m), 0, m).astype(np.int64)
 
-    def scaled(y: Any, m: Any) -> Any:
+    def scaled(y: Any, n: Any, m: Any) -> Any:
         """y 2^n, where m is n + ROUND."""
-        return np.ldexp(y, _whole(m - (ROUND_32 if m.dtype == np.float32 else ROUND_64)))
+        return np.ldexp(y, _whole(n))
 
     def power(m: Any) -> Any:
         """2^n, where m is n + BIASED and the result is normal; anything for a NaN."""
@@ -129,6 +170,7 @@ if config.DISABLE_JIT:
 
 else:
     scaled = intrinsic(_scaled)
+    _scaled_at_once, _near_inverse = intrinsic(_at_once), intrinsic(_reciprocal)
     power = intrinsic(_power)
     significand = intrinsic(_significand)
     exponent = intrinsic(_exponent)
@@ -150,7 +192,7 @@ def _exp_32(x: Any) -> Any:
     p = p * r + F(0.4999999403953552)
     y = F(1) + r
     lost += r - (y - F(1))
-    return scaled(y + (p * (r * r) + lost), m)
+    return scaled(y + (p * (r * r) + lost), n, m)
 
 
 @contracted
@@ -175,7 +217,17 @@ def _exp_64(x: Any) -> Any:
     p = p * r + 0.5
     y = 1.0 + r
     lost += r - (y - 1.0)
-    return scaled(y + (p * (r * r) + lost), m)
+    return scaled(y + (p * (r * r) + lost), n, m)
+
+
+@contracted
+def _lowered_by_bits(y: Any, n: Any, m: Any) -> Any:
+    return y * power(m) * F(2.0**-64)
+
+
+def _lowered_32(y: Any, n: Any, m: Any) -> Any:
+    """y 2^n, where m is n + ABOVE."""
+    return _lowered_by_bits(y, n, m)
 
 
 @contracted
@@ -190,7 +242,7 @@ def _exp_below_32(x: Any) -> Any:
     p = p * r + F(0.04166838899254799)
     p = p * r + F(0.1666652113199234)
     p = p * r + F(0.4999999403953552)
-    return (F(1) + (p * (r * r) + r)) * power(m) * F(2.0**-64)
+    return _lowered_32(F(1) + (p * (r * r) + r), n, m)
 
 
 @contracted
@@ -228,9 +280,13 @@ def _exp_double_32(a: Any) -> Any:
     return (F(1) + (p * (r * r) + r)) * power(m)
 
 
-@contracted
 def _inverse_32(d: Any) -> Any:
     """1 / d for 1 ≤ d ≤ 2, to 1e-4; a division takes longer than all the rest of a sigmoid."""
+    return _inverse_by_polynomial(d)
+
+
+@contracted
+def _inverse_by_polynomial(d: Any) -> Any:
     # Chebyshev's: off by T₃(2d - 3) / 99
     r = F(210 / 99) + d * (F(32 / 99) * d - F(144 / 99))
     return r + r * (F(1) - d * r)
@@ -461,3 +517,15 @@ if not config.DISABLE_JIT:
     _by_dtype(log, _log_32, _log_64)
     _by_dtype(log1p, _log1p_32, _log1p_64)
     _by_dtype(log1p_fraction, _log1p_fraction_32, _log1p_fraction_64)
+
+    @overload(_lowered_32)
+    def _lowered_32_of(y, n, m):  # type: ignore[no-untyped-def]  # as above
+        if _instructed(y):
+            return lambda y, n, m: _scaled_at_once(y, n)
+        return lambda y, n, m: _lowered_by_bits(y, n, m)
+
+    @overload(_inverse_32)
+    def _inverse_32_of(d):  # type: ignore[no-untyped-def]  # as above
+        if _instructed(d):
+            return lambda d: _near_inverse(d)
+        return lambda d: _inverse_by_polynomial(d)

@@ -14,22 +14,34 @@ from flint import arb, ctx
 
 Array = npt.NDArray[Any]
 vector_math = importlib.import_module("nnspec.accel.vector_math")
+vectors = importlib.import_module("nnspec.accel.vectors")
 
 FUNCTIONS = ("exp", "tanh", "sigmoid", "log", "log1p")
 MOST_ULP = 2
 
+# some processors have instructions of their own for a whole vector
+forms = pytest.mark.parametrize("form", ["number", "vector"])
 
-def compiled(name: str) -> Any:
+
+def compiled(name: str, form: str = "number") -> Any:
     function = getattr(vector_math, name)
+    lanes, put, take = vectors.lanes, vectors.put, vectors.take
 
     @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
-    def every(x: Any) -> Any:
+    def every_number(x: Any) -> Any:
         y = np.empty_like(x)
         for k in range(x.size):
             y[k] = function(x[k])
         return y
 
-    return every
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    def every_vector(x: Any) -> Any:
+        y = np.empty_like(x)
+        for k in range(0, x.size, lanes(x)):
+            put(y, k, function(take(x, k)))
+        return y
+
+    return every_number if form == "number" else every_vector
 
 
 def true_64(name: str, x: Array) -> Array:
@@ -48,12 +60,13 @@ def true_arb(name: str, x: float) -> arb:
     return getattr(v, name)()
 
 
+@forms
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_float32_within_2_ulp(name: str) -> None:
+def test_float32_within_2_ulp(name: str, form: str) -> None:
     # every 509th number of all, NaNs and infinities among them
     x = np.arange(0, 2**32, 509, dtype=np.uint64).astype(np.uint32).view(np.float32)
     with np.errstate(all="ignore"):
-        got, want = compiled(name)(x), true_64(name, x.astype(np.float64))
+        got, want = compiled(name, form)(x), true_64(name, x.astype(np.float64))
         nearest = want.astype(np.float32)
     finite = np.isfinite(nearest)
     np.testing.assert_array_equal(got[~finite], nearest[~finite])
@@ -63,15 +76,16 @@ def test_float32_within_2_ulp(name: str) -> None:
     assert error[worst] <= MOST_ULP, f"{name}({x[finite][worst]}) is {error[worst]:.3f} ulp off"
 
 
+@forms
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_float64_within_2_ulp(name: str) -> None:
+def test_float64_within_2_ulp(name: str, form: str) -> None:
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=400) * scale for scale in (1e-300, 1e-8, 0.3, 1, 20, 500)])
     if name == "log":
         x = abs(x)
     elif name == "log1p":
         x = np.where(x <= -1, -x, x)
-    got = compiled(name)(x)
+    got = compiled(name, form)(x)
     ctx.prec = 200
     for each, found in zip(x.tolist(), got.tolist(), strict=True):
         truth = true_arb(name, each)
@@ -92,22 +106,24 @@ ENDS = {
 }
 
 
+@forms
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_ends(name: str, dtype: Any) -> None:
+def test_ends(name: str, dtype: Any, form: str) -> None:
     given, want = (np.array(values, dtype) for values in ENDS[name])
-    got = compiled(name)(given)
+    got = compiled(name, form)(given)
     np.testing.assert_array_equal(got, want)
     finite = ~np.isnan(want)
     np.testing.assert_array_equal(np.signbit(got)[finite], np.signbit(want)[finite])
     assert got.dtype == dtype
 
 
+@forms
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_exp_below(dtype: Any) -> None:
+def test_exp_below(dtype: Any, form: str) -> None:
     lowest = -104 if dtype == np.float32 else -746  # all results down to 0, the subnormal too
     x = np.concatenate([np.linspace(lowest, 0, 100001), np.linspace(-2, 0, 100001)]).astype(dtype)
-    got, want = compiled("exp_below")(x), np.exp(x.astype(np.longdouble))
+    got, want = compiled("exp_below", form)(x), np.exp(x.astype(np.longdouble))
     error = abs(got - want) / np.spacing(want.astype(dtype))
     # where long double is no longer than double, the truth itself is half an ulp off
     assert error.max() <= MOST_ULP
@@ -117,7 +133,7 @@ def test_exp_below(dtype: Any) -> None:
     }
     unsigned = np.uint32 if dtype == np.float32 else np.uint64
     nans = np.array(patterns[dtype], unsigned).view(dtype)
-    assert np.isnan(compiled("exp_below")(nans)).all()  # whatever else such a NaN carries
+    assert np.isnan(compiled("exp_below", form)(nans)).all()  # whatever else such a NaN carries
     ends = np.array([0.0, -0.0, -np.inf, -1e30], dtype)
     np.testing.assert_array_equal(compiled("exp_below")(ends), [1, 1, 0, 0])
 
