@@ -397,8 +397,8 @@ def layer_vjp(
         dx, dW, db = np.empty_like(x), np.empty_like(W), np.empty(O, x.dtype)
         _few_rows_vjp(x, W, y, dy, code, dx, dW, db)
         return dx, dW, db
-    da = dy if code == IDENTITY else np.empty_like(dy)
-    da_T, db = np.empty((O, B), x.dtype), np.zeros(O, x.dtype)
+    da = dy if code == IDENTITY else room_for("da", dy.shape, x.dtype)
+    da_T, db = room_for("da_T", (O, B), x.dtype), np.zeros(O, x.dtype)
 
     def part(index: int, count: int) -> None:
         _errors(y, dy, code, da, da_T, db, *threads.share(O, index, count, 16))
