@@ -561,21 +561,12 @@ def _weights(
         _put_columns(p, weights[b, n, first : first + rows])
 
 
-@lean_kernel
-def _attention_vjp(
-    q: Array,  # (B, N, L, K)
-    k: Array,  # (B, N, S, K)
-    v: Array,  # (B, N, S, J)
+@lean_helper
+def _gradients(
+    call: _Call,
     dy: Array,  # (B, N, L, J)
     d_weights: Array,  # (B, N, L, S), or of no size
-    scale: Any,
-    mask: Array,
-    masked: bool,
-    lengths: Array,
-    causal: bool,
     room: Array,
-    keep_room: Array,  # S columns
-    w: int,
     unit: int,
     unit_end: int,
     dq: Array,
@@ -584,6 +575,8 @@ def _attention_vjp(
     dk_rest: Array,  # (S, K): of the head that another thread began
     dv_rest: Array,  # (S, J)
 ) -> None:
+    """The gradients of some blocks of queries."""
+    q, k, v, scale, mask, masked, lengths, causal, w = call
     N, L, K = q.shape[1:]
     S, J = v.shape[2:]
     blocks = -(-L // QUERIES)
@@ -605,7 +598,8 @@ def _attention_vjp(
     dq_room, room = _cut(room, by_K * most * w)
     keys, room = _cut(room, by_K * S * w)
     dk_room, room = _cut(room, by_K * S * w)
-    dv_room = room
+    dv_room, room = _cut(room, by_J * S * w)
+    keep_room = room.view(np.bool_)  # S columns of them, where something is hidden
     dk_part, dv_part = _rows_in(dk_room, S, by_K * w), _rows_in(dv_room, S, by_J * w)
     odd_k = False
     for u in range(unit, unit_end):
@@ -688,6 +682,64 @@ def _attention_vjp(
             _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
 
 
+@lean_helper
+def _part_of_gradients(
+    number: int,
+    call: _Call,
+    dy: Array,
+    d_weights: Array,
+    rooms: Array,  # one for each thread
+    unit: int,
+    unit_end: int,
+    at_once: int,
+    tickets: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+    dk_rest: Array,
+    dv_rest: Array,
+) -> None:
+    room, begin = rooms[number], unit + take(tickets) * at_once
+    while begin < unit_end:
+        end = min(begin + at_once, unit_end)
+        _gradients(call, dy, d_weights, room, begin, end, dq, dk, dv, dk_rest, dv_rest)
+        begin = unit + take(tickets) * at_once
+
+
+_gradients_in_parallel = shared(_part_of_gradients)
+
+
+@lean_kernel
+def _attention_vjp(
+    q: Array,  # these nine as in `_attention`
+    k: Array,
+    v: Array,
+    scale: Any,
+    mask: Array,
+    masked: bool,
+    lengths: Array,
+    causal: bool,
+    w: int,
+    dy: Array,
+    d_weights: Array,
+    rooms: Array,
+    unit: int,
+    unit_end: int,
+    at_once: int,
+    tickets: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+    dk_rest: Array,
+    dv_rest: Array,
+    team: Array,
+    count: int,
+) -> None:
+    call = _Call(q, k, v, scale, mask, masked, lengths, causal, w)
+    what = rooms, unit, unit_end, at_once, tickets, dq, dk, dv, dk_rest, dv_rest
+    _gradients_in_parallel(team, count, (call, dy, d_weights, *what))
+
+
 def _scale(dtype: Any, K: int) -> Any:
     """1 / √K."""
     return dtype.type(K**-0.5 if K else np.inf)
@@ -738,7 +790,7 @@ def weights(q: Array, k: Array, see: See) -> Array:
         room = room_for("attention", (columns * (S + 3 + K),), q.dtype)
         _weights(q, k, scale, *see, room, keep, w, unit, unit_end, p)
 
-    _shared(q, k, 0, see, work)
+    _shared(q, k, K, see, work)
     return p
 
 
@@ -757,40 +809,51 @@ def weights_vjp(q: Array, k: Array, dp: Array, see: See) -> tuple[Array, Array]:
 def _backward(
     q: Array, k: Array, v: Array, dy: Array, dp: Array, see: See
 ) -> tuple[Array, Array, Array]:
-    (_, N, L, K), (S, J) = q.shape, v.shape[2:]
-    w = width(q.dtype)
+    (B, N, L, K), (S, J), dtype = q.shape, v.shape[2:], q.dtype
+    w = width(dtype)
     columns, by_K, by_J = -(-min(L, QUERIES) // w) * w, -(-K // w), -(-J // w)
     make = np.empty if L else np.zeros
-    d = make(q.shape, q.dtype), make(k.shape, q.dtype), make(v.shape, q.dtype)
+    d = make(q.shape, dtype), make(k.shape, dtype), make(v.shape, dtype)
     rows = columns * (2 * S + 5 + -(-S // KEYS) + K + J)
     size = rows + (columns * (by_J + 2 * by_K) + S * (2 * by_K + by_J)) * w
-    scale, blocks = _scale(q.dtype, K), -(-L // QUERIES)
+    size += -(-S * columns // dtype.itemsize) if see.hides else 0
+    blocks = -(-L // QUERIES)
+    given = q, k, v, _scale(dtype, K), *see, w, dy, dp
+    pair = 3 * K + 2 * J
+    count = threads.useful(float(B) * N * L * S * pair, compiled=True)
+    if TURNS * count <= B * N:  # whole heads
+        rooms, none = room_for("attention", (count, size), dtype), np.empty((0, 0), dtype)
+        what = rooms, 0, B * N * blocks, max(blocks, 1), new_counter(), *d, none, none
+        threads.in_team(count, _attention_vjp, *given, *what)
+        return d
     rests = []
 
     def work(unit: int, unit_end: int) -> None:
-        keep = np.empty(S * columns if see.hides else 0, np.bool_)
         begun = unit % blocks != 0
-        rest = [np.empty((S if begun else 0, size), q.dtype) for size in (K, J)]
-        room = room_for("attention", (size,), q.dtype)
-        part: tuple[Any, ...] = (room, keep, w, unit, unit_end, *d, *rest)
-        _attention_vjp(q, k, v, dy, dp, scale, *see, *part)
+        rest = [np.empty((S if begun else 0, columns), dtype) for columns in (K, J)]
+        rooms = room_for("attention", (1, size), dtype)
+        what = rooms, unit, unit_end, unit_end - unit, new_counter(), *d, *rest
+        threads.in_team(1, _attention_vjp, *given, *what)
         if begun:
             rests.append((unit // blocks // N, unit // blocks % N, *rest))
 
-    _shared(q, k, J, see, work)
+    _shared(q, k, pair, see, work)
     for b, n, dk_rest, dv_rest in rests:
         d[1][b, n] += dk_rest
         d[2][b, n] += dv_rest
     return d
 
 
-def _shared(q: Array, k: Array, J: int, see: See, work: Callable[[int, int], None]) -> None:
-    """work(unit, unit_end) for all blocks of queries, in as many threads as pay."""
-    B, N, L, K = q.shape
+def _shared(q: Array, k: Array, pair: int, see: See, work: Callable[[int, int], None]) -> None:
+    """work(unit, unit_end) for all blocks of queries, in as many threads as pay.
+
+    `pair`: multiply-adds for a query and a key.
+    """
+    B, N, L, _ = q.shape
     S = k.shape[2]
     blocks = -(-L // QUERIES)
     units = B * N * blocks
-    count = threads.useful(float(B) * N * L * S * (K + J))
+    count = threads.useful(float(B) * N * L * S * pair)
     if count == 1:
         if units:
             work(0, units)
