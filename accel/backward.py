@@ -303,7 +303,7 @@ def go_back(
     else:
         none = np.empty(0, np.int64)
         together(T, B, per_row, panels, lambda *part: work(none, *part))
-        count = threads.useful(cost, compiled=True)
+        count = threads.useful(cost, threads.COMPILED)
         rooms = room_for("gradients", (count, size), dtype)
         at_once, units = T * B, 1
         if count > 1:

@@ -297,7 +297,7 @@ def _many_rows(
     (B, K), dtype = x.shape, x.dtype
     N = M.shape[0 if transposed else 1]
     y = aligned((B, N), dtype, zeros=False)
-    count = threads.useful(float(B) * K * N, compiled=True)
+    count = threads.useful(float(B) * K * N, threads.COMPILED)
     w = width(dtype)
     panels, wanted = -(-N // w), UNITS * count if count > 1 else 1
     at_once = PANELS if count == 1 else max(2, min(PANELS, panels // wanted // 2 * 2))

@@ -27,6 +27,7 @@ from nnspec.accel.recurrent import (
     Packed,
     add_gates,
     in_steps,
+    inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
@@ -34,7 +35,7 @@ from nnspec.accel.recurrent import (
     steps_at_once,
 )
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import meet
+from nnspec.accel.team import meet, shared
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -58,8 +59,9 @@ def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
         put(h, k, (ONE - z_t) * take(h_prev, k) + z_t * n_t)
 
 
-@lean_kernel
-def _states(
+@lean_helper
+def _steps(
+    part: int,  # 0 for the steps, else the inputs' part ahead of them
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
     W_h: Array,  # (3, panels, H, WIDTH): what h meets
@@ -84,6 +86,9 @@ def _states(
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    if part > 0:
+        inputs_ahead(X, V_x, b, flat, progress)
+        return
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -106,6 +111,15 @@ def _states(
                 else:
                     h[t, i, first:last] = 0
             meet(barrier, count)
+
+
+_in_parallel = shared(_steps)
+
+
+@lean_kernel
+def _states(*arguments: Any) -> None:
+    """`_steps` without its `part`, then a team and how many of it."""
+    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @lean_helper
@@ -229,8 +243,9 @@ def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) 
         put(h, k, z_t * take(h_prev, k) + (ONE - z_t) * n_t)
 
 
-@lean_kernel
-def _after_states(
+@lean_helper
+def _after_steps(
+    part: int,  # 0 for the steps, else the inputs' part ahead of them
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
     W_h: Array,  # (3, panels, H, WIDTH): what h meets of W_z, W_r and W
@@ -254,6 +269,9 @@ def _after_states(
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    if part > 0:
+        inputs_ahead(X, V_x, b, flat, progress)
+        return
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -272,6 +290,15 @@ def _after_states(
                 r, q = gate_t[i, 2, first:last], gate_t[i, 3, first:last]
                 _blend_old(n, z, r, q, h_prev[i, first:last], h[t, i, first:last])
             meet(barrier, count)
+
+
+_after_in_parallel = shared(_after_steps)
+
+
+@lean_kernel
+def _after_states(*arguments: Any) -> None:
+    """`_after_steps` without its `part`, then a team and how many of it."""
+    _after_in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @lean_helper

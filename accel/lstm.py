@@ -28,6 +28,7 @@ from nnspec.accel.recurrent import (
     Packed,
     add_gates,
     in_steps,
+    inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
@@ -36,7 +37,7 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import meet
+from nnspec.accel.team import meet, shared
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -83,8 +84,9 @@ def _cell(
             put(o, k, o_t)
 
 
-@lean_kernel
-def _states(
+@lean_helper
+def _steps(
+    part: int,  # 0 for the steps, else the inputs' part ahead of them
     X: Array,  # (T, B, I)
     W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
     W_h: Array,  # (4, panels, H, WIDTH): what h meets
@@ -112,6 +114,9 @@ def _states(
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    if part > 0:
+        inputs_ahead(X, V_x, b, flat, progress)
+        return
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -135,6 +140,15 @@ def _states(
                     if keep:
                         fill(kept, cell)
             meet(barrier, count)  # the next product takes all of h_t
+
+
+_in_parallel = shared(_steps)
+
+
+@lean_kernel
+def _states(*arguments: Any) -> None:
+    """`_steps` without its `part`, then a team and how many of it."""
+    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @lean_helper

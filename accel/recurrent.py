@@ -150,29 +150,23 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     threads.together(count, part)
 
 
-def in_steps(X: Array, packed: Sequence[Array], a: Array, work: Callable[..., Any]) -> None:
-    """Call work(progress, *part) for a forward pass, as `together`; `packed`: W_x, W_h, b and more.
+def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> None:
+    """Call work(progress, *part, team, count) for a forward pass, as `together`.
 
-    Where one thread does all steps, another does the inputs' part ahead: `progress` has the roll of
-    its blocks, and a mark for each that is done. Else it is empty.
+    Where one thread does all steps, another of the team does the inputs' part ahead (see
+    `inputs_ahead`): `progress` has the roll of its blocks, and a mark for each that is done. Else
+    it is empty.
     """
-    W_x, W_h, b = packed[:3]
-    (T, B, I), (G, panels, H, _) = X.shape, W_h.shape
+    (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
     per_row, blocks = G * H * (H + I), -(-T // AHEAD)
-    ahead = len(a) == T and blocks > 2 and threads.useful(float(T) * B * G * H * I) > 1
-    if not ahead or not alone(T, B, per_row, panels):
-        nothing = np.empty(0, np.int64)
-        together(T, B, per_row, panels, lambda *part: work(nothing, *part))
+    beside = float(T) * B * G * H * I
+    ahead = len(a) == T and blocks > 2 and threads.useful(beside, threads.BESIDE) > 1
+    if ahead and alone(T, B, per_row, panels):
+        progress = np.zeros((1 + blocks) * LINE, np.int64)
+        threads.in_team(2, work, progress, 0, B, 0, panels, new_counter(), 1)
         return
-    progress = np.zeros((1 + blocks) * LINE, np.int64)
-
-    def part(index: int, _: int) -> None:
-        if index == 0:
-            work(progress, 0, B, 0, panels, new_counter(), 1)
-        else:
-            _inputs_ahead(X, W_x, b, a, progress)
-
-    threads.together(2, part)
+    nothing = np.empty(0, np.int64)
+    together(T, B, per_row, panels, lambda *part: work(nothing, *part, *threads.ALONE))
 
 
 @lean_helper
@@ -253,11 +247,10 @@ def _next_block(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> bo
     return True
 
 
-@lean_kernel
-def _inputs_ahead(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> None:
-    V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
-    flat = a.reshape(a.shape[0], a.shape[1], a.shape[2] * a.shape[3])
-    while _next_block(X, V_x, b, flat, progress):
+@lean_helper
+def inputs_ahead(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> None:
+    """The inputs' part of all blocks that nobody else begins."""
+    while _next_block(X, W_x, b, a, progress):
         pass
 
 

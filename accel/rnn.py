@@ -26,6 +26,7 @@ from nnspec.accel.packed import multiply_by_turns, room_for
 from nnspec.accel.recurrent import (
     Packed,
     in_steps,
+    inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
@@ -33,7 +34,7 @@ from nnspec.accel.recurrent import (
     steps_at_once,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
-from nnspec.accel.team import meet
+from nnspec.accel.team import meet, shared
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -60,8 +61,9 @@ def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
         put(carry, k, zero_vector(S))
 
 
-@lean_kernel
-def _states(
+@lean_helper
+def _steps(
+    part: int,  # 0 for the steps, else the inputs' part ahead of them
     X: Array,  # (T, B, I)
     U: Array,  # (1, panels, I, WIDTH)
     W: Array,  # (1, panels, H, WIDTH)
@@ -84,6 +86,9 @@ def _states(
     at_once = steps_at_once(a, progress)
     V_x = U[0]
     flat = a.reshape(a.shape[0], B, a.shape[3])
+    if part > 0:
+        inputs_ahead(X, V_x, b, flat, progress)
+        return
     for begin in range(0, T, at_once):
         end = min(T, begin + at_once)
         place = begin if a.shape[0] == T else 0
@@ -100,6 +105,15 @@ def _states(
                 else:
                     S[t, i, first:last] = 0
             meet(barrier, count)  # the next product takes all of S_t
+
+
+_in_parallel = shared(_steps)
+
+
+@lean_kernel
+def _states(*arguments: Any) -> None:
+    """`_steps` without its `part`, then a team and how many of it."""
+    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @lean_kernel

@@ -20,14 +20,16 @@ from nnspec.accel.jit import config
 from nnspec.accel.team import LIMIT, TASK, all_left, announce, new_team, serve
 
 # a thread that is awake begins a task of Python's some 20 µs after its caller, as both need the
-# GIL, and a compiled one within 2: what takes less than a few times that is done by one
-WORTHWHILE, COMPILED = 75e-6, 25e-6
+# GIL, and a compiled one within 2: what takes less than a few times that is done by one, unless it
+# is done beside the caller, who has enough to do meanwhile
+WORTHWHILE, COMPILED, BESIDE = 75e-6, 25e-6, 5e-6
 # multiply-adds a second that one thread is taken to do, to tell what is worthwhile
 SPEED = 80e9
 
 _busy = threading.Lock()
 _team: "_Team | None" = None
-_alone = new_team()
+# what `shared` wants for no team at all
+ALONE = new_team(), 1
 _count = 0
 
 
@@ -61,9 +63,8 @@ def limited() -> int:
     return 1 if config.DISABLE_JIT else _count
 
 
-def useful(multiply_adds: float, *, compiled: bool = False) -> int:
-    """How many threads are worthwhile for so much work, as a task of compiled code or not."""
-    least = COMPILED if compiled else WORTHWHILE
+def useful(multiply_adds: float, least: float = WORTHWHILE) -> int:
+    """How many threads are worthwhile for so much work, if it takes `least` seconds or more."""
     return limited() if multiply_adds / SPEED > least else 1
 
 
@@ -106,7 +107,7 @@ def in_team(count: int, function: Callable[..., Any], *arguments: Any) -> None:
         finally:
             _busy.release()
     else:
-        function(*arguments, _alone, 1)
+        function(*arguments, *ALONE)
 
 
 def in_turn(count: int, units: int, work: Callable[[int], Any]) -> None:

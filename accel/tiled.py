@@ -666,9 +666,16 @@ def _gradients(
                     _hide(de, keep[begin:end], place - begin, ZERO)
                 kept = keep[begin:end, :rows]
                 dv_here, dk_here = dv_part[begin:end], dk_part[begin:end]
-                multiply(e[:, :rows], dy_panels, dv_here, 0, by_J)  # dv += p dy
-                multiply(de[:, :rows], q_panels, dk_here, 0, by_K)  # dk += ds q
-                multiply(de[:, :rows].T, k_panels[:, begin:end], dq_part, 0, by_K)  # dq += dsᵀ k
+                # where not all see all, a panel of queries at a time meets the keys that it sees
+                at_once = w if causal and place < end else rows
+                for i in range(0, rows, at_once):
+                    i_end = min(i + at_once, rows)
+                    cut = min(end, max(place + i_end, begin)) - begin if causal else end - begin
+                    some, d_some = e[:cut, i:i_end], de[:cut, i:i_end]
+                    multiply(some, dy_panels[:, i:i_end], dv_here[:cut], 0, by_J)  # dv += p dy
+                    multiply(d_some, q_panels[:, i:i_end], dk_here[:cut], 0, by_K)  # dk += ds q
+                    k_some = k_panels[:, begin : begin + cut]
+                    multiply(d_some.T, k_some, dq_part[i:i_end], 0, by_K)  # dq += dsᵀ k
                 if odd_dy:
                     _odd_part(e[:, :rows], kept, dy_rows, dv_here)
                 if odd_q:
@@ -764,7 +771,7 @@ def attention(q: Array, k: Array, v: Array, see: See) -> Array:
     if not y.size:
         return y
     B, N, L, _ = shape
-    count = threads.useful(float(B) * N * L * S * (q.shape[3] + J), compiled=True)
+    count = threads.useful(float(B) * N * L * S * (q.shape[3] + J), threads.COMPILED)
     blocks = -(-L // QUERIES)
     if count == 1:
         at_once = B * N * blocks
@@ -820,7 +827,7 @@ def _backward(
     blocks = -(-L // QUERIES)
     given = q, k, v, _scale(dtype, K), *see, w, dy, dp
     pair = 3 * K + 2 * J
-    count = threads.useful(float(B) * N * L * S * pair, compiled=True)
+    count = threads.useful(float(B) * N * L * S * pair, threads.COMPILED)
     if TURNS * count <= B * N:  # whole heads
         rooms, none = room_for("attention", (count, size), dtype), np.empty((0, 0), dtype)
         what = rooms, 0, B * N * blocks, max(blocks, 1), new_counter(), *d, none, none

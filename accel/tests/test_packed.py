@@ -117,20 +117,25 @@ def test_a_result_outlives_the_next_call(layer: str, sizes: tuple[int, int, int,
 
 
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
-def test_the_inputs_part_ahead_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead, calls = recurrent._inputs_ahead, []
-    alone = _run("gru.gru", SHARED[2], 1)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_inputs_part_ahead_or_late(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_team, rolls = threads.in_team, []
+    alone = _run(layer, SHARED[2], 1)
 
-    def count_and_do(*arguments: Any) -> None:
-        calls.append(arguments[-1])
-        ahead(*arguments)
+    def watch(count: int, function: Any, *arguments: Any) -> None:
+        if count > 1 and arguments[0].dtype == np.int64:  # not of the gradients
+            rolls.append(arguments[0])
+        in_team(count, function, *arguments)
 
-    for other in (count_and_do, lambda *_: None):  # the second never does a block
-        monkeypatch.setattr(recurrent, "_inputs_ahead", other)
-        for one, two in zip(alone, _run("gru.gru", SHARED[2], 2), strict=True):
+    def nobody_comes(count: int, function: Any, *arguments: Any) -> None:
+        in_team(1, function, *arguments)
+
+    for other in (watch, nobody_comes):
+        monkeypatch.setattr(threads, "in_team", other)
+        for one, two in zip(alone, _run(layer, SHARED[2], 2), strict=True):
             np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
-    assert len(calls) == 2  # of the states, and of the states for the gradients
-    for progress in calls:
+    assert len(rolls) == 2  # of the states, and of the states for the gradients
+    for progress in rolls:
         np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE], 1)
 
 

@@ -37,7 +37,7 @@ def sheets(session: Session) -> list[Sheet]:
     if session.peaks:
         found.append(_memory(session))
     if session.measured:
-        found.append(_means(session.measured))
+        found.append(_means(session))
         found.append(_limits(session))
     return found
 
@@ -113,29 +113,44 @@ def mean(ratios: Iterable[float]) -> float:
     return math.exp(sum(logs) / len(logs))
 
 
-def _means(measured: list[Measured]) -> Sheet:
-    rows = []
+def _means(session: Session) -> Sheet:
     kinds: dict[tuple[str, int, bool], list[Measured]] = {}
-    for m in measured:
+    for m in session.measured:
         kinds.setdefault((m.point.family, m.threads, m.point.backward), []).append(m)
-    for (family, threads, backward), points in kinds.items():
-        rows.append([family, str(threads), PASSES[backward], *_mean_cells(points)])
-    rows.append(["all", "", "", *_mean_cells(measured)])
+    peers = [name for name in PEERS if any(m.ratio(name) for m in session.measured)]
+    rows = [
+        [family, str(threads), PASSES[backward], *_mean_cells(session, points, peers)]
+        for (family, threads, backward), points in kinds.items()
+    ]
+    rows.append(["all", "", "", *_mean_cells(session, session.measured, peers)])
     return Sheet(
         "accel's lead: geometric means",
-        ["family", "threads", "pass", "points", "× fastest peer", "least", "× reference"],
+        [
+            *("family", "threads", "pass", "points", "× fastest peer", "least", "at the roof"),
+            *(f"× {name}" for name in peers),
+            "× reference",
+        ],
         rows,
     )
 
 
-def _mean_cells(points: list[Measured]) -> list[str]:
-    peers = [lead for m in points if (lead := _lead(m)) is not None]
-    reference = [ratio for m in points if (ratio := m.ratio("reference")) is not None]
+def _mean_cells(session: Session, points: list[Measured], peers: list[str]) -> list[str]:
+    leads = [lead for m in points if (lead := _lead(m)) is not None]
+    at_roof = [
+        lead / min(1, share)
+        for m in points
+        if (lead := _lead(m)) is not None and (share := session.share_of_roof(m, "accel"))
+    ]
+    others = []
+    for name in (*peers, "reference"):
+        ratios = [ratio for m in points if (ratio := m.ratio(name)) is not None]
+        others.append(f"{mean(ratios):.3g}" if ratios else "·")
     return [
         str(len(points)),
-        f"{mean(peers):.2f}" if peers else "",
-        f"{min(peers):.2f}" if peers else "",
-        f"{mean(reference):.3g}" if reference else "",
+        f"{mean(leads):.2f}" if leads else "",
+        f"{min(leads):.2f}" if leads else "",
+        f"{mean(at_roof):.2f}" if at_roof else "",
+        *others,
     ]
 
 
