@@ -295,7 +295,11 @@ def go_back(
 
         def part(index: int, _: int) -> None:
             if index == 0:
-                work(progress, 0, B, 0, panels, new_counter(), 1)
+                try:
+                    work(progress, 0, B, 0, panels, new_counter(), 1)
+                except BaseException:  # an interrupt before it began: the other would wait for ever
+                    progress[LINE::LINE] = 1
+                    raise
             how = rooms[index:], AHEAD * B, 2 * each, progress, progress
             threads.in_team(1, _gradients, *given, *how)
 

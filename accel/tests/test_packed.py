@@ -164,6 +164,26 @@ def test_the_gradients_close_behind_or_late(layer: str, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE][:blocks], 1)
 
 
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+def test_an_interrupt_leaves_nobody_waiting() -> None:
+    T, B, I, H = 500, 1, 120, 50
+    rows, W = np.zeros((T, B, I)), np.zeros((H, I))
+    da, total = np.zeros((T, B, 1, 64)), np.zeros((1, H, I))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    threads.limit(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            backward.go_back(
+                interrupted, H * H, 2, da, rows, (W,), 0,
+                ((0, 1, 0, 0), (0, 1, 0, 0), (0, 1, 0, 0)), (rows,) * 3, (total,) * 3,
+            )  # fmt: skip
+    finally:
+        threads.limit(None)
+
+
 def test_calls_from_many_threads_at_once() -> None:
     gru = importlib.import_module("nnspec.accel.gru")
     rng = np.random.default_rng(4)
