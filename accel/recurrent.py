@@ -31,7 +31,7 @@ from nnspec.accel.team import mark, marked, new_counter, take, wait
 AT_ONCE = 1 << 20
 # units of rows for each thread, the rows of one, and the weights that are near enough to read more
 # often
-UNITS, UNIT_ROWS, NEAR = 4, 2 * ROWS, 1 << 18
+UNITS, UNIT_ROWS, NEAR = 2, 2 * ROWS, 1 << 18
 # multiply-adds of a step that pay for threads which wait for each other in every step
 STEP = 250_000
 # steps whose inputs' part is done at once where two threads do it, numbers of a cache line
