@@ -26,7 +26,16 @@ from nnspec.accel.packed import (
     transpose,
     width,
 )
-from nnspec.accel.recurrent import AHEAD, LINE, alone, four, together, whole
+from nnspec.accel.recurrent import (
+    AHEAD,
+    LINE,
+    alone,
+    four,
+    mark_of,
+    new_progress,
+    together,
+    whole,
+)
 from nnspec.accel.team import mark, new_counter, shared, take, wait
 
 # rows that a weight's gradient sums over at once, and its units at once
@@ -102,14 +111,14 @@ def clear_beyond(a: Array, H: int) -> None:
 def went_back(t: int, progress: Array) -> None:
     """Say that the errors from step t on are there, if anybody waits for them."""
     if progress.size and t % AHEAD == 0:
-        mark(progress[(1 + t // AHEAD) * LINE :])
+        mark(mark_of(progress, t))
 
 
 @lean_helper
 def _wait_for(row: int, B: int, progress: Array) -> None:
     """Until the errors from this row of (T B, …) on are there."""
     if progress.size:
-        wait(progress[(1 + row // B // AHEAD) * LINE :], 1)
+        wait(mark_of(progress, row // B), 1)
 
 
 @lean_helper
@@ -120,14 +129,13 @@ def _add_units(
     totals: Any,  # three of (targets, H, at least column + K)
     rests: Any,  # three of (gates H, WIDTH): the last panel where Y ends within it
     places: Any,
-    H: int,
     room: Array,
     unit: int,
     unit_end: int,
     progress: Array,
 ) -> None:
     """Add the products of all rows to the totals, for some units."""
-    N, w = da.shape[0], rests[0].shape[1]
+    N, H, w = da.shape[0], totals[0].shape[1], rests[0].shape[1]
     left, right = room[: UNIT_BLOCK * SUM_BLOCK], room[UNIT_BLOCK * SUM_BLOCK :]
     for block in range(-(-N // SUM_BLOCK) - 1, -1, -1):
         start = block * SUM_BLOCK
@@ -190,7 +198,6 @@ def _part_of_gradients(
     rests: Any,
     places: Any,
     db: Array,  # (G, columns)
-    H: int,
     rooms: Array,  # (threads, …)
     at_once: int,  # rows of dX
     units: int,  # parts of the sums
@@ -211,9 +218,9 @@ def _part_of_gradients(
         elif ticket == blocks + units:
             _add_rows(flat, B, db.reshape(db.size), progress)
         else:
-            unit, unit_end = _share(H, ticket - blocks, units, ROWS)
+            unit, unit_end = _share(totals[0].shape[1], ticket - blocks, units, ROWS)
             some = rooms[part], unit, unit_end, progress
-            _add_units(da, B, Ys, totals, rests, places, H, *some)
+            _add_units(da, B, Ys, totals, rests, places, *some)
             _put_rests(totals, Ys, rests, places, unit, unit_end)
         ticket = take(tickets)
 
@@ -232,7 +239,6 @@ def _gradients(
     rests: Any,
     places: Any,
     db: Array,
-    H: int,
     rooms: Array,
     at_once: int,
     units: int,
@@ -248,7 +254,7 @@ def _gradients(
         Ys[1].reshape(N, Ys[1].shape[2]),
         Ys[2].reshape(N, Ys[2].shape[2]),
     )
-    sums = rows, totals, rests, places, db, H
+    sums = rows, totals, rests, places, db
     how = rooms, at_once, units, tickets, progress
     _in_parallel(team, count, (da.reshape(N, G, columns), B, M, zeros, dX, *sums, *how))
 
@@ -285,12 +291,12 @@ def go_back(
         adds, most = adds + some * K, max(most, -(-K // w))
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * most
     db = np.zeros(da.shape[2:], dtype)
-    given = da, M, np.zeros(filled, dtype), rows, Ys, totals, tuple(rests), places, db, H
+    given = da, M, np.zeros(filled, dtype), rows, Ys, totals, tuple(rests), places, db
 
     each = PARTS if da.shape[2] * H >= WIDE else 1
     cost = float(T) * B * H * adds
     if T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels):
-        progress = np.zeros((2 + T // AHEAD) * LINE, np.int64)
+        progress = new_progress(T)
         rooms = room_for("gradients", (2, size), dtype)
 
         def part(index: int, _: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array, all_steps
-from nnspec.accel.jit import lean_helper, lean_kernel
+from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -36,9 +36,6 @@ UNITS, UNIT_ROWS, NEAR = 2, 2 * ROWS, 1 << 18
 STEP = 250_000
 # steps whose inputs' part is done at once where two threads do it, numbers of a cache line
 AHEAD, LINE = 24, 8
-
-# row, row_end, panel, panel_end, barrier, threads at the barrier: one thread's part
-Part = tuple[int, int, int, int, Array, int]
 
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
@@ -127,7 +124,10 @@ def alone(T: int, B: int, per_row: int, panels: int) -> bool:
 
 
 def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
-    """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step."""
+    """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step.
+
+    A part is row, row_end, panel, panel_end, the barrier, and the threads that meet there.
+    """
     count, by_rows = _threads(T, B, per_row, panels)
     barrier = new_counter()
     if count == 1:
@@ -150,6 +150,17 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     threads.together(count, part)
 
 
+def new_progress(T: int) -> Array:
+    """A roll of tickets, and a mark for each block of AHEAD steps."""
+    return np.zeros((1 + -(-T // AHEAD)) * LINE, np.int64)
+
+
+@lean_view
+def mark_of(progress: Array, t: int) -> Array:
+    """The mark of the block that step t is in."""
+    return progress[(1 + t // AHEAD) * LINE :]
+
+
 def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> None:
     """Call work(progress, *part, team, count) for a forward pass, as `together`.
 
@@ -158,12 +169,10 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> No
     it is empty.
     """
     (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
-    per_row, blocks = G * H * (H + I), -(-T // AHEAD)
-    beside = float(T) * B * G * H * I
-    ahead = len(a) == T and blocks > 2 and threads.useful(beside, threads.BESIDE) > 1
+    per_row, beside = G * H * (H + I), float(T) * B * G * H * I
+    ahead = len(a) == T > 2 * AHEAD and threads.useful(beside, threads.BESIDE) > 1
     if ahead and alone(T, B, per_row, panels):
-        progress = np.zeros((1 + blocks) * LINE, np.int64)
-        threads.in_team(2, work, progress, 0, B, 0, panels, new_counter(), 1)
+        threads.in_team(2, work, new_progress(T), 0, B, 0, panels, new_counter(), 1)
         return
     nothing = np.empty(0, np.int64)
     together(T, B, per_row, panels, lambda *part: work(nothing, *part, *threads.ALONE))
@@ -243,7 +252,7 @@ def _next_block(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> bo
         return False
     end, panels = min(T, begin + AHEAD), a.shape[2] // b.shape[0] // W_x.shape[2]
     inputs_part(X, W_x, b, a, begin, end, begin, 0, B, 0, panels)
-    mark(progress[(1 + begin // AHEAD) * LINE :])
+    mark(mark_of(progress, begin))
     return True
 
 
@@ -273,7 +282,7 @@ def inputs_ready(
     if progress.size == 0:
         inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
         return
-    done = progress[(1 + begin // AHEAD) * LINE :]
+    done = mark_of(progress, begin)
     while not marked(done):
         if not _next_block(X, W_x, b, a, progress):
             wait(done, 1)

@@ -135,11 +135,10 @@ def _means(session: Session) -> Sheet:
 
 
 def _mean_cells(session: Session, points: list[Measured], peers: list[str]) -> list[str]:
-    leads = [lead for m in points if (lead := _lead(m)) is not None]
+    known = [(m, lead) for m in points if (lead := _lead(m)) is not None]
+    leads = [lead for _, lead in known]
     at_roof = [
-        lead / min(1, share)
-        for m in points
-        if (lead := _lead(m)) is not None and (share := session.share_of_roof(m, "accel"))
+        lead / min(1, share) for m, lead in known if (share := session.share_of_roof(m, "accel"))
     ]
     others = []
     for name in (*peers, "reference"):
