@@ -13,7 +13,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import lean_helper, lean_kernel
+from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -29,6 +29,7 @@ from nnspec.accel.packed import (
 from nnspec.accel.recurrent import (
     AHEAD,
     LINE,
+    UNITS,
     alone,
     four,
     mark_of,
@@ -43,6 +44,10 @@ SUM_BLOCK, UNIT_BLOCK = 256, 64
 # parts of each for a thread, so that none waits long for another, and the errors of a step from
 # which on it pays for the sums: each part packs all Y
 PARTS, WIDE = 2, 512
+# rows of all steps, for each of UNITS, from which on a thread sums its own by themselves
+OWN = 512
+# rows of each step from which on its products take them by themselves, not a row of all steps
+FEW = 32
 # of each sum over the steps: its first gate, the end, the first gate's target and the column there.
 # A kernel has one signature: always three sums, of no gates where there are fewer
 Sums = tuple[tuple[int, int, int, int], tuple[int, int, int, int], tuple[int, int, int, int]]
@@ -121,50 +126,75 @@ def _wait_for(row: int, B: int, progress: Array) -> None:
         wait(mark_of(progress, row // B), 1)
 
 
+@lean_view
+def _rows(x: Array, own: tuple[int, int, bool], o: int, start: int, end: int) -> Array:
+    """Rows start … end-1 of `own`'s o-th part, of x (T, B, K)."""
+    row, _, across = own
+    return x[start:end, row + o] if across else x[o, row + start : row + end]
+
+
+@lean_helper
+def _parts(T: int, own: tuple[int, int, bool]) -> tuple[int, int]:
+    """How many parts, and rows of each: all steps of an example, or all examples of a step."""
+    row, row_end, across = own
+    return (row_end - row, T) if across else (T, row_end - row)
+
+
 @lean_helper
 def _add_units(
-    da: Array,  # (N, G, columns)
-    B: int,
-    Ys: Any,  # three of (N, K)
+    da: Array,  # (T, B, gates columns)
+    own: tuple[int, int, bool],  # rows of B, the end, and whether across the steps
+    columns: int,
+    Ys: Any,  # three of (T, B, K)
     totals: Any,  # three of (targets, H, at least column + K)
     rests: Any,  # three of (gates H, WIDTH): the last panel where Y ends within it
     places: Any,
     room: Array,
     unit: int,
     unit_end: int,
+    batch: int,  # B of `progress`
     progress: Array,
 ) -> None:
     """Add the products of all rows to the totals, for some units."""
-    N, H, w = da.shape[0], totals[0].shape[1], rests[0].shape[1]
+    (outer, inner), H, w = _parts(da.shape[0], own), totals[0].shape[1], rests[0].shape[1]
     left, right = room[: UNIT_BLOCK * SUM_BLOCK], room[UNIT_BLOCK * SUM_BLOCK :]
-    for block in range(-(-N // SUM_BLOCK) - 1, -1, -1):
-        start = block * SUM_BLOCK
-        end = min(start + SUM_BLOCK, N)
-        depth = end - start
-        _wait_for(start, B, progress)
-        for s in range(3):
-            gate, gate_end, target, column = places[s]
-            K = Ys[s].shape[1]
-            panels, inside = -(-K // w), K // w
-            packed = panels_in(right, panels, depth, w)
-            if gate < gate_end:
-                pack(Ys[s][start:end], packed)
-            for g in range(gate, gate_end):
-                y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
-                for u in range(unit, unit_end, UNIT_BLOCK):
-                    u_end = min(unit_end, u + UNIT_BLOCK)
-                    rows = left[: (u_end - u) * depth].reshape(u_end - u, depth)
-                    transpose(da[start:end, g, u:u_end], rows)
-                    multiply(rows, packed, y[u:u_end, column:], 0, inside)
-                    if inside < panels:
-                        multiply(rows, packed[inside:], rest[u:u_end], 0, 1)
+    at_once = max(1, SUM_BLOCK // max(1, inner))
+    for out_end in range(outer, 0, -at_once):
+        out = max(0, out_end - at_once)
+        for block in range(-(-inner // SUM_BLOCK) - 1, -1, -1):
+            start = block * SUM_BLOCK
+            end = min(start + SUM_BLOCK, inner)
+            count = end - start
+            depth = (out_end - out) * count
+            _wait_for(start, batch, progress)
+            for s in range(3):
+                gate, gate_end, target, column = places[s]
+                K = Ys[s].shape[2]
+                panels, inside = -(-K // w), K // w
+                packed = panels_in(right, panels, depth, w)
+                for o in range(out, out_end if gate < gate_end else out):
+                    at = (o - out) * count
+                    pack(_rows(Ys[s], own, o, start, end), packed[:, at : at + count])
+                for g in range(gate, gate_end):
+                    y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
+                    for u in range(unit, unit_end, UNIT_BLOCK):
+                        u_end = min(unit_end, u + UNIT_BLOCK)
+                        rows = left[: (u_end - u) * depth].reshape(u_end - u, depth)
+                        for o in range(out, out_end):
+                            at = (o - out) * count
+                            errors = _rows(da, own, o, start, end)
+                            left_of, first = rows[:, at : at + count], g * columns
+                            transpose(errors[:, first + u : first + u_end], left_of)
+                        multiply(rows, packed, y[u:u_end, column:], 0, inside)
+                        if inside < panels:
+                            multiply(rows, packed[inside:], rest[u:u_end], 0, 1)
 
 
 @lean_helper
 def _put_rests(totals: Any, Ys: Any, rests: Any, places: Any, unit: int, unit_end: int) -> None:
     for s in range(3):
         gate, gate_end, target, column = places[s]
-        K, rest = Ys[s].shape[1], rests[s]
+        K, rest = Ys[s].shape[2], rests[s]
         inside = K - K % rest.shape[1]
         if inside == K:
             continue
@@ -176,23 +206,42 @@ def _put_rests(totals: Any, Ys: Any, rests: Any, places: Any, unit: int, unit_en
 
 
 @lean_helper
-def _add_rows(flat: Array, B: int, total: Array, progress: Array) -> None:
+def _add_rows(da: Array, own: tuple[int, int, bool], total: Array) -> None:
     """Add all rows, each a step's errors, to the total."""
-    _wait_for(0, B, progress)
-    for n in range(flat.shape[0]):
-        row = flat[n]
-        for k in range(row.size):
-            total[k] += row[k]
+    for t in range(da.shape[0]):
+        for i in range(own[0], own[1]):
+            errors = da[t, i]
+            for k in range(errors.size):
+                total[k] += errors[k]
+
+
+@lean_helper
+def _put_rows(
+    da: Array,
+    own: tuple[int, int, bool],
+    M: Array,
+    zeros: Array,
+    dX: Array,
+    start: int,
+    end: int,
+) -> None:
+    """dX of rows start … end-1 of each part."""
+    outer, panels = _parts(da.shape[0], own)[0], M.shape[0]
+    at_once = panels if outer == 1 else 2  # they stay in the cache while the parts go by
+    for p in range(0, panels, at_once):
+        for o in range(outer):
+            errors, some = _rows(da, own, o, start, end), _rows(dX, own, o, start, end)
+            add_to(zeros, 0, errors[:, : M.shape[1]], M, some, p, min(p + at_once, panels))
 
 
 @lean_helper
 def _part_of_gradients(
     part: int,
-    da: Array,
-    B: int,
+    da: Array,  # (T, B, gates columns)
+    own: tuple[int, int, bool],
     M: Array,  # (panels, columns of x's gates, WIDTH): for da W_x
     zeros: Array,  # (columns of dX,)
-    dX: Array,  # (N, columns of whole panels)
+    dX: Array,  # (T, B, columns of whole panels)
     Ys: Any,
     totals: Any,
     rests: Any,
@@ -202,25 +251,25 @@ def _part_of_gradients(
     at_once: int,  # rows of dX
     units: int,  # parts of the sums
     tickets: Array,
+    batch: int,
     progress: Array,
 ) -> None:
     """Rows of dX from the last on, the sums' units, and db, as the tickets come."""
-    N, panels = da.shape[0], M.shape[0]
-    flat = da.reshape(N, da.shape[1] * da.shape[2])
-    blocks = -(-N // at_once)
+    inner = _parts(da.shape[0], own)[1]
+    blocks = -(-inner // at_once)
     ticket = take(tickets)
     while ticket <= blocks + units:
         if ticket < blocks:
-            row = (blocks - 1 - ticket) * at_once
-            row_end = min(N, row + at_once)
-            _wait_for(row, B, progress)
-            add_to(zeros, 0, flat[row:row_end, : M.shape[1]], M, dX[row:row_end], 0, panels)
+            start = (blocks - 1 - ticket) * at_once
+            _wait_for(start, batch, progress)
+            _put_rows(da, own, M, zeros, dX, start, min(inner, start + at_once))
         elif ticket == blocks + units:
-            _add_rows(flat, B, db.reshape(db.size), progress)
+            _wait_for(0, batch, progress)
+            _add_rows(da, own, db.reshape(db.size))
         else:
             unit, unit_end = _share(totals[0].shape[1], ticket - blocks, units, ROWS)
-            some = rooms[part], unit, unit_end, progress
-            _add_units(da, B, Ys, totals, rests, places, *some)
+            some = rooms[part], unit, unit_end, batch, progress
+            _add_units(da, own, db.shape[1], Ys, totals, rests, places, *some)
             _put_rests(totals, Ys, rests, places, unit, unit_end)
         ticket = take(tickets)
 
@@ -235,11 +284,13 @@ def _gradients(
     zeros: Array,
     dX: Array,
     Ys: Any,  # three of (T, B, K)
+    places: Any,
     totals: Any,
     rests: Any,
-    places: Any,
     db: Array,
     rooms: Array,
+    row: int,
+    row_end: int,
     at_once: int,
     units: int,
     tickets: Array,
@@ -248,15 +299,39 @@ def _gradients(
     count: int,
 ) -> None:
     T, B, G, columns = da.shape
-    N = T * B
+    batch, across = B, row_end - row < FEW
+    if row_end - row == B:  # all rows of all steps follow each other
+        T, B, row, row_end, across = 1, T * B, 0, T * B, False
     rows = (
-        Ys[0].reshape(N, Ys[0].shape[2]),
-        Ys[1].reshape(N, Ys[1].shape[2]),
-        Ys[2].reshape(N, Ys[2].shape[2]),
+        Ys[0].reshape(T, B, Ys[0].shape[2]),
+        Ys[1].reshape(T, B, Ys[1].shape[2]),
+        Ys[2].reshape(T, B, Ys[2].shape[2]),
     )
-    sums = rows, totals, rests, places, db
-    how = rooms, at_once, units, tickets, progress
-    _in_parallel(team, count, (da.reshape(N, G, columns), B, M, zeros, dX, *sums, *how))
+    errors, dX = da.reshape(T, B, G * columns), dX.reshape(T, B, dX.shape[2])
+    what = errors, (row, row_end, across), M, zeros, dX, rows, totals, rests, places, db
+    _in_parallel(team, count, (*what, rooms, at_once, units, tickets, batch, progress))
+
+
+# of each sum its total, and of the last panel where Y ends within it; and db: all to be added to
+Added = tuple[tuple[Array, ...], tuple[Array, ...], Array]
+
+
+def _zeros_like(sums: Added) -> Added:
+    """Zeros for the same sums; a total that several have in common is one again."""
+    totals, rests, db = sums
+    zeros = {id(array): np.zeros_like(array) for array in (*totals, *rests, db)}
+    return (
+        tuple([zeros[id(total)] for total in totals]),
+        tuple([zeros[id(rest)] for rest in rests]),
+        zeros[id(db)],
+    )
+
+
+def _add_sums(sums: Added, others: Added) -> None:
+    """Add the totals and db of others, each once."""
+    pairs = zip((*sums[0], sums[2]), (*others[0], others[2]), strict=True)
+    for total, other in {id(total): (total, other) for total, other in pairs}.values():
+        total += other
 
 
 def go_back(
@@ -275,23 +350,24 @@ def go_back(
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
     goes back, another follows it: `progress` has tickets for the parts of the gradients, and marks
-    for the blocks of steps that are done. Else it is empty.
+    for the blocks of steps that are done. Else it is empty. Where threads go back through rows of
+    their own, each goes on to the gradients of these, which are in its own cache.
     """
     (T, B, I), H, dtype = X.shape, len(weights[0]), X.dtype
     w = width(dtype)
     M = for_errors("errors_x", weights, column, I)
     filled = len(M) * w
     # to write beyond a row would take what stands there
-    dX = aligned((T * B, I), dtype, zeros=False) if filled == I else np.empty(0)
-    rows = dX if filled == I else room_for("dX", (T * B, filled), dtype)
+    dX = aligned((T, B, I), dtype, zeros=False) if filled == I else np.empty(0)
+    rows = dX if filled == I else room_for("dX", (T, B, filled), dtype)
     rests, adds, most = [], len(weights) * I, 0
     for (gate, gate_end, _, _), Y in zip(places, Ys, strict=True):
         K, some = Y.shape[2], gate_end - gate
         rests.append(np.zeros((some * H if K % w else 0, w), dtype))
         adds, most = adds + some * K, max(most, -(-K // w))
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * most
-    db = np.zeros(da.shape[2:], dtype)
-    given = da, M, np.zeros(filled, dtype), rows, Ys, totals, tuple(rests), places, db
+    given = da, M, np.zeros(filled, dtype), rows, Ys, places
+    sums: Added = totals, tuple(rests), np.zeros(da.shape[2:], dtype)
 
     each = PARTS if da.shape[2] * H >= WIDE else 1
     cost = float(T) * B * H * adds
@@ -306,20 +382,34 @@ def go_back(
                 except BaseException:  # an interrupt before it began: the other would wait for ever
                     progress[LINE::LINE] = 1
                     raise
-            how = rooms[index:], AHEAD * B, 2 * each, progress, progress
-            threads.in_team(1, _gradients, *given, *how)
+            how = rooms[index:], 0, B, AHEAD * B, 2 * each, progress, progress
+            threads.in_team(1, _gradients, *given, *sums, *how)
 
         threads.together(2, part)
     else:
         none = np.empty(0, np.int64)
-        together(T, B, per_row, panels, lambda *part: work(none, *part))
-        count = threads.useful(cost, threads.COMPILED)
-        rooms = room_for("gradients", (count, size), dtype)
-        at_once, units = T * B, 1
-        if count > 1:
-            at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, each * count
-        how = rooms, max(at_once, 1), units, new_counter(), none
-        threads.in_team(count, _gradients, *given, *how)
+        many = OWN * UNITS * threads.limited() <= T * B
+        own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
+
+        def back(row: int, row_end: int, *part: Any) -> None:
+            work(none, row, row_end, *part)
+            if row_end - row < B and many:
+                own[row] = _zeros_like(sums) if row else sums
+                how = row, row_end, max(T, row_end - row), 1, new_counter(), none
+                room = room_for("gradients", (1, size), dtype)
+                threads.in_team(1, _gradients, *given, *own[row], room, *how)
+
+        together(T, B, per_row, panels, back)
+        for row in sorted(own)[1:]:
+            _add_sums(sums, own[row])
+        if not own:
+            count = threads.useful(cost, threads.COMPILED)
+            rooms = room_for("gradients", (count, size), dtype)
+            at_once, units = T * B, 1
+            if count > 1:
+                at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, each * count
+            how = rooms, 0, B, max(at_once, 1), units, new_counter(), none
+            threads.in_team(count, _gradients, *given, *sums, *how)
     if filled != I:
-        dX = rows[:, :I].copy()
-    return dX.reshape(T, B, I), db[:, :H]
+        dX = rows[:, :, :I].copy()
+    return dX, sums[2][:, :H]

@@ -8,7 +8,6 @@ millisecond; then they sleep. To wake one takes longer than a small call.
 """
 
 import atexit
-import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -111,15 +110,18 @@ def in_team(count: int, function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def in_turn(count: int, units: int, work: Callable[[int], Any]) -> None:
-    """work(unit) for each of 0 … units-1, by whichever of the threads is free.
+    """work(unit) for each of 0 … units-1: each thread its own share, then what is left of others'.
 
-    Processors that others use as well are seldom equally fast: of two halves one comes late.
+    Processors that others use as well are seldom equally fast: of two halves one comes late. And
+    what a thread did in the call before is in its own cache, which is far from the other's where
+    they have no third one in common.
     """
-    tickets = itertools.count()
+    shares = [iter(range(*share(units, owner, count))) for owner in range(count)]
 
-    def part(*_: int) -> None:
-        while (unit := next(tickets)) < units:
-            work(unit)
+    def part(index: int, _: int) -> None:
+        for k in range(count):
+            for unit in shares[(index + k) % count]:
+                work(unit)
 
     together(count, part)
 

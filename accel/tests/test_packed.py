@@ -71,8 +71,9 @@ def test_a_long_sum_keeps_its_digits(rows: int) -> None:
     assert np.max(np.abs(y[:, :70] - want) / size) < 2.0**-24
 
 
-# by columns, by rows, and one thread for the steps with another for the inputs' part ahead
-SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 50)
+# by columns, by rows, one thread for the steps with another for the inputs' part ahead, and by rows
+# whose gradients each thread sums by itself, many steps of few or few steps of many
+SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 50), (70, 61, 45, 40), (20, 301, 64, 70)
 LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
 
 
@@ -162,6 +163,26 @@ def test_the_gradients_close_behind_or_late(layer: str, monkeypatch: pytest.Monk
     assert tickets is progress
     blocks = -(-SHARED[2][0] // recurrent.AHEAD)
     np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE][:blocks], 1)
+
+
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
+@pytest.mark.parametrize("sizes", SHARED[3:])
+def test_threads_sum_the_gradients_of_their_own_rows(
+    sizes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients, shares = backward._gradients, []
+
+    def note_and_do(*arguments: Any) -> None:
+        shares.append(arguments[10:12])
+        gradients(*arguments)
+
+    monkeypatch.setattr(backward, "_gradients", note_and_do)
+    _run("gru.gru", sizes, 2)
+    ends = [end for share in sorted(shares) for end in share]
+    assert len(shares) == min(2 * recurrent.UNITS, sizes[1] // recurrent.UNIT_ROWS)
+    assert ends[0] == 0
+    assert ends[-1] == sizes[1]
+    assert ends[1:-1:2] == ends[2::2]
 
 
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
