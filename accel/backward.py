@@ -2,8 +2,9 @@
 
 A cell's kernel goes back from step to step and leaves the errors of all preactivations. The
 gradients are products with these: rows of dX by themselves, and for the weights a sum over all
-steps, from the last one back, of some units at a time. Threads take both in turn; where one thread
-goes back alone, another follows close behind.
+steps, from the last one back, of some units at a time. Threads take both in turn. Where one thread
+goes back alone, another follows close behind; where each has many rows of its own, it sums these
+alone: what another has written is in another's cache, and may be far away.
 """
 
 from collections.abc import Callable, Sequence
