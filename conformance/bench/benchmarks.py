@@ -46,6 +46,7 @@ def test_in_turns(
         "iterations_of_a_round": measured.iterations[contender],
         "way": measured.ways[contender],
         "times_accel": measured.ratio(contender),
+        "meetings": measured.meetings,
         "gflops": what.flops / (measured.median(contender) or 1) / 1e9,
     }
     benchmark.pedantic(go_on, rounds=len(measured.seconds[contender]))

@@ -17,6 +17,9 @@ from nnspec.conformance.bench.grid import PASSES, SYMBOLS
 from nnspec.conformance.bench.session import Session
 from nnspec.conformance.bench.turns import BenchError, Measured
 
+# how many times the least wait of threads that meet is far longer
+FAR = 4
+
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
@@ -201,6 +204,7 @@ def sentences(session: Session) -> list[str]:
         lines += [f"gave up: {point.name}: {why}" for why in found.values() if isinstance(why, str)]
     lines += [f"left out: {reason}" for reason in session.absent.values()]
     lines += ways(session.measured)
+    lines += meetings(session.measured)
     lines.append(", ".join(dict.fromkeys(session.versions.values())))
     effort = session.effort
     lines.append(f"rounds: {effort.rounds}, each turn at least {1e3 * effort.batch:.0f} ms")
@@ -212,6 +216,23 @@ def sentences(session: Session) -> list[str]:
     lines.append(f"load average at the begin {begin['load']}, at the end {end['load']}")
     if not session.complete:
         lines.append("stopped before the end")
+    return lines
+
+
+def meetings(measured: list[Measured]) -> list[str]:
+    """How long threads that meet waited for each other, and how often far longer than at best."""
+    found: dict[int, list[float]] = {}
+    for m in measured:
+        found.setdefault(m.threads, []).extend(m.meetings)
+    lines = []
+    for threads, times in found.items():
+        if times:
+            least, far = min(times), sum(each > FAR * min(times) for each in times)
+            lines.append(
+                f"{threads} threads met in {1e9 * least:.0f} to {1e9 * max(times):.0f} ns, in more"
+                f" than {FAR} times the least at {far} of {len(times)} looks: their processors were"
+                " far apart then, or not free"
+            )
     return lines
 
 

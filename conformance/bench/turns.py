@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from nnspec.conformance.bench import contenders, memory, own, roofline
+from nnspec.conformance.bench import contenders, meetings, memory, own, roofline
 from nnspec.conformance.bench.contenders import Ready
 from nnspec.conformance.bench.grid import Point
 from nnspec.reference.array import Array
@@ -174,6 +174,7 @@ def _serve(connection: Connection, name: str, threads: int) -> None:
             "turn": stage.turn,
             "truth": own.truth,
             "roofline": roofline.measure,
+            "meeting": lambda threads: meetings.measure(processors()[:threads]),
             "peak": lambda point, small: memory.peak(module, name, point, small),
         }
         while True:
@@ -282,6 +283,8 @@ class Measured:
     iterations: dict[str, int]
     ways: dict[str, str]
     refused: dict[str, str]  # who took part and is wrong or broke down, and how
+    # seconds of a meeting of the threads before the rounds and after them, if there are several
+    meetings: list[float] = dataclasses.field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -375,8 +378,16 @@ class Contest:
                 continue
             done.iterations[name] = max(1, round(self._effort.batch / seconds))
             turn[name] = seconds * done.iterations[name]
+        self._meet(done)
         self._rounds(done, turn)
+        self._meet(done)
         return done
+
+    def _meet(self, done: Measured) -> None:
+        with contextlib.suppress(BenchError):  # accel broke down: its rounds say so
+            seconds = self._processes["accel"].ask("meeting", self.threads)
+            if seconds is not None:
+                done.meetings.append(seconds)
 
     def _rounds(self, done: Measured, turn: dict[str, float]) -> None:
         rounds = {name: self._effort.rounds_of(seconds) for name, seconds in turn.items()}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nnspec.conformance.bench import contenders, grid, turns
+from nnspec.conformance.bench import contenders, grid, meetings, tables, turns
 from nnspec.conformance.bench.grid import GRID, Point
 from nnspec.conformance.bench.roofline import Roofline
 from nnspec.conformance.bench.tables import BEGIN, END
@@ -119,6 +119,21 @@ def test_ratios_are_paired_by_round() -> None:
     assert measured.ratio("jax") == 3.0
     assert measured.fastest() == ("torch", 2.0)
     assert measured.ratio("onnxruntime") is None
+
+
+def test_how_long_threads_wait_where_they_meet() -> None:
+    assert meetings.measure([0]) is None
+    two = turns.processors()[:2]
+    found = meetings.measure(two)
+    if len(two) == 2:
+        assert found is not None
+        assert 0 < found < 1
+    alone = Measured(SMALL[0], 1, {}, {}, {}, {})
+    near, far = (Measured(SMALL[0], 2, {}, {}, {}, {}, [ns * 1e-9, 50e-9]) for ns in (40, 300))
+    (line,) = tables.meetings([alone, near, far])
+    assert line.startswith(
+        "2 threads met in 40 to 300 ns, in more than 4 times the least at 1 of 4"
+    )
 
 
 def test_the_roof_is_the_longer_of_products_and_bytes() -> None:
