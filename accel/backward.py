@@ -142,6 +142,40 @@ def _parts(T: int, own: tuple[int, int, bool]) -> tuple[int, int]:
 
 
 @lean_helper
+def _pack_rows(
+    Y: Array,
+    own: tuple[int, int, bool],
+    out: int,
+    out_end: int,
+    start: int,
+    end: int,
+    packed: Array,
+) -> None:
+    """Rows start … end-1 of parts out … out_end-1, one below the other, into panels."""
+    count = end - start
+    for k in range(out_end - out):
+        rows = _rows(Y, own, out + k, start, end)
+        pack(rows, packed[:, k * count : (k + 1) * count])
+
+
+@lean_helper
+def _transpose_rows(
+    errors: Array,
+    own: tuple[int, int, bool],
+    out: int,
+    out_end: int,
+    start: int,
+    end: int,
+    turned: Array,
+) -> None:
+    """The same rows, side by side as columns."""
+    count = end - start
+    for k in range(out_end - out):
+        rows = _rows(errors, own, out + k, start, end)
+        transpose(rows, turned[:, k * count : (k + 1) * count])
+
+
+@lean_helper
 def _add_units(
     da: Array,  # (T, B, gates columns)
     own: tuple[int, int, bool],  # rows of B, the end, and whether across the steps
@@ -165,27 +199,22 @@ def _add_units(
         for block in range(-(-inner // SUM_BLOCK) - 1, -1, -1):
             start = block * SUM_BLOCK
             end = min(start + SUM_BLOCK, inner)
-            count = end - start
-            depth = (out_end - out) * count
+            depth = (out_end - out) * (end - start)
             _wait_for(start, batch, progress)
             for s in range(3):
                 gate, gate_end, target, column = places[s]
                 K = Ys[s].shape[2]
                 panels, inside = -(-K // w), K // w
                 packed = panels_in(right, panels, depth, w)
-                for o in range(out, out_end if gate < gate_end else out):
-                    at = (o - out) * count
-                    pack(_rows(Ys[s], own, o, start, end), packed[:, at : at + count])
+                if gate < gate_end:
+                    _pack_rows(Ys[s], own, out, out_end, start, end, packed)
                 for g in range(gate, gate_end):
                     y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
                     for u in range(unit, unit_end, UNIT_BLOCK):
                         u_end = min(unit_end, u + UNIT_BLOCK)
                         rows = left[: (u_end - u) * depth].reshape(u_end - u, depth)
-                        for o in range(out, out_end):
-                            at = (o - out) * count
-                            errors = _rows(da, own, o, start, end)
-                            left_of, first = rows[:, at : at + count], g * columns
-                            transpose(errors[:, first + u : first + u_end], left_of)
+                        errors = da[:, :, g * columns + u : g * columns + u_end]
+                        _transpose_rows(errors, own, out, out_end, start, end, rows)
                         multiply(rows, packed, y[u:u_end, column:], 0, inside)
                         if inside < panels:
                             multiply(rows, packed[inside:], rest[u:u_end], 0, 1)

@@ -32,17 +32,19 @@ def measure(processors: Sequence[int]) -> float | None:
         return None
     _meet(new_counter(), 1, 1)  # compiles
     best = float("inf")
-    for _ in range(TRIES):
-        barrier, line = new_counter(), threading.Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        for _ in range(TRIES):
+            barrier, line = new_counter(), threading.Barrier(count)
 
-        def run(processor: int, barrier: Array = barrier, line: threading.Barrier = line) -> float:
-            if hasattr(os, "sched_setaffinity"):
-                os.sched_setaffinity(0, {processor})  # of this thread, which ends with the pool
-            line.wait()
-            begin = time.perf_counter()
-            _meet(barrier, count, MEETINGS)
-            return (time.perf_counter() - begin) / MEETINGS
+            def run(
+                processor: int, barrier: Array = barrier, line: threading.Barrier = line
+            ) -> float:
+                if hasattr(os, "sched_setaffinity"):
+                    os.sched_setaffinity(0, {processor})  # of this thread, which ends with the pool
+                line.wait()
+                begin = time.perf_counter()
+                _meet(barrier, count, MEETINGS)
+                return (time.perf_counter() - begin) / MEETINGS
 
-        with ThreadPoolExecutor(count) as pool:
             best = min(best, *pool.map(run, processors))
     return best

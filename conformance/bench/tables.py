@@ -227,7 +227,8 @@ def meetings(measured: list[Measured]) -> list[str]:
     lines = []
     for threads, times in found.items():
         if times:
-            least, far = min(times), sum(each > FAR * min(times) for each in times)
+            least = min(times)
+            far = sum(each > FAR * least for each in times)
             lines.append(
                 f"{threads} threads met in {1e9 * least:.0f} to {1e9 * max(times):.0f} ns, in more"
                 f" than {FAR} times the least at {far} of {len(times)} looks: their processors were"
