@@ -26,11 +26,14 @@ from nnspec.accel.packed import multiply_by_turns, room_for
 from nnspec.accel.recurrent import (
     Packed,
     add_gates,
+    add_gates_beside,
+    block_beside,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
+    place_of,
     preactivations,
     steps_at_once,
 )
@@ -81,7 +84,6 @@ def _steps(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(a, progress)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -89,21 +91,30 @@ def _steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
+    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
-        end = min(T, begin + at_once)
-        place = begin if a.shape[0] == T else 0
-        steps = begin, end, place, progress
-        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
+        end, place = min(T, begin + at_once), place_of(begin, inputs)
+        own = row, row_end, panel, panel_end
+        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end, odd)
+            step = h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end, odd
+            if left:
+                left = add_gates_beside(*step, other, left)
+            else:
+                add_gates(*step)
             for i in range(row, row_end):
                 z, r = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
                 _gates(z, r, h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
-            multiply_by_turns(d[row:row_end], W_h[2], rows[:, 2 * columns :], panel, panel_end, odd)
+            step = d[row:row_end], W_h[2], rows[:, 2 * columns :], panels, panel, panel_end, odd
+            if left:
+                left = add_gates_beside(*step, other, left)
+            else:
+                add_gates(*step)
             for i in range(row, row_end):
                 z, n = gate_t[i, 0, first:last], gate_t[i, 2, first:last]
                 if t < lengths[i]:
@@ -216,7 +227,7 @@ def _run(
 ) -> tuple[Array, Array]:
     """The states, in room where there is some to keep them, and then z, r and n as well."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 3, packed[1], keep=kept is not None)
+    a = preactivations(X, packed, 3, keep=kept is not None)
     d, h = np.empty_like(h_0), np.empty((T, B, H), X.dtype) if kept is None else kept
 
     def work(*part: Any) -> None:
@@ -264,7 +275,6 @@ def _after_steps(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(a, progress)
     panels, columns = W_h.shape[1], a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
@@ -272,16 +282,21 @@ def _after_steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
+    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
-        end = min(T, begin + at_once)
-        place = begin if a.shape[0] == T else 0
-        steps = begin, end, place, progress
-        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
+        end, place = min(T, begin + at_once), place_of(begin, inputs)
+        own = row, row_end, panel, panel_end
+        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            add_gates(h_rows, V_h, rows[:, columns:], panels, panel, panel_end, odd)
+            step = h_rows, V_h, rows[:, columns:], panels, panel, panel_end, odd
+            if left:
+                left = add_gates_beside(*step, other, left)
+            else:
+                add_gates(*step)
             for i in range(row, row_end):
                 if t >= lengths[i]:
                     h[t, i, first:last] = 0
@@ -377,7 +392,7 @@ def _run_after(
 ) -> tuple[Array, Array]:
     """As `_run`, with n, z, r and q."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 4, packed[1], keep=kept is not None)
+    a = preactivations(X, packed, 4, keep=kept is not None)
     h = np.empty((T, B, H), X.dtype) if kept is None else kept
 
     def work(*part: Any) -> None:

@@ -27,11 +27,14 @@ from nnspec.accel.packed import fill, multiply_by_turns
 from nnspec.accel.recurrent import (
     Packed,
     add_gates,
+    add_gates_beside,
+    block_beside,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
+    place_of,
     preactivations,
     steps_at_once,
 )
@@ -110,23 +113,27 @@ def _steps(
     T, B, H = h.shape
     keep = cells.shape[0] > 0
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    at_once = steps_at_once(a, progress)
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
+    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
-        end = min(T, begin + at_once)
-        place = begin if a.shape[0] == T else 0
-        steps = begin, end, place, progress
-        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
+        end, place = min(T, begin + at_once), place_of(begin, inputs)
+        own = row, row_end, panel, panel_end
+        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
             rows = flat[place + t - begin, row:row_end]
-            add_gates(h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end, t % 2 == 1)
+            step = h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end, t % 2 == 1
+            if left:
+                left = add_gates_beside(*step, other, left)
+            else:
+                add_gates(*step)
             for n in range(row, row_end):
                 cell = c[n, first:last]
                 kept = cells[t, n, first:last] if keep else cell
@@ -314,7 +321,7 @@ def _run_packed(
 ) -> tuple[Array, Array, Array]:
     """h and c_T, and the gates too where there is room to keep every h and c."""
     (T, B, _), H = X.shape, h_0.shape[1]
-    a = preactivations(T, B, 4, packed[1], keep=kept is not None)
+    a = preactivations(X, packed, 4, keep=kept is not None)
     c = c_0.copy()
     h, cells = kept or (np.empty((T, B, H), X.dtype), np.empty((0, B, H), X.dtype))
 

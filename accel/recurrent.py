@@ -4,7 +4,8 @@ The preactivations are one array `a` (T, B, gates, columns), where columns are t
 to whole panels. X W_xᵀ + b is done for many steps at once, W_h h_prev step by step. Threads share
 the rows of the batch, and meet nowhere; where the rows are too few they share the units instead,
 and meet within each step; where a step is too small for that, one thread goes from step to step,
-and another does the inputs' part ahead of it.
+and another does the inputs' part ahead of it. Where no other does, and there is one row, the
+inputs' part of the steps that follow is done beside a step's own product (see `beside`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array, all_steps
+from nnspec.accel.beside import BLOCK, Other, begin_other, finish, multiply_beside, pays, tiles
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
@@ -48,6 +50,11 @@ def four(weights: Sequence[Array]) -> tuple[Array, ...]:
 
 # W_x and W_h (gates, panels, K, WIDTH) for x Wᵀ, and b (gates, columns), filled up to whole panels
 Packed = tuple[Array, Array, Array]
+# the inputs' part: X (T, B, I), W_x (gates panels, I, WIDTH), b (gates, columns), where it goes
+# (steps, B, gates columns), of how many steps at once, and whether beside the steps before these
+Inputs = tuple[Array, Array, Array, Array, int, bool]
+
+_pays = lean_helper(pays)
 
 
 @lean_kernel
@@ -96,18 +103,48 @@ def _steps_in(step: int) -> int:
 
 
 @lean_helper
-def steps_at_once(a: Array, progress: Array) -> int:
-    """How many steps' inputs' part is done at once."""
-    step = a.shape[1] * a.shape[2] * a.shape[3] * a.itemsize
-    return AHEAD if progress.size else _steps_in(step)
+def steps_at_once(X: Array, W_h: Array, a: Array, progress: Array) -> tuple[int, bool]:
+    """How many steps' inputs' part is done at once, and whether that is beside the steps before."""
+    step = a.shape[1] * a.shape[2] * a.itemsize
+    if progress.size:
+        return AHEAD, False
+    if X.shape[2] and _pays(X.shape[1], W_h.size * W_h.itemsize):
+        return BLOCK, True
+    return _steps_in(step), False
 
 
-def preactivations(T: int, B: int, G: int, W_h: Array, *, keep: bool) -> Array:
+@lean_helper
+def place_of(begin: int, inputs: Inputs) -> int:
+    """Where in `a` the steps from `begin` on are."""
+    X, _, _, a, at_once, _ = inputs
+    steps = a.shape[0]
+    return begin if steps == X.shape[0] else begin % (steps - steps % at_once)
+
+
+@lean_view
+def block_beside(inputs: Inputs, begin: int) -> Other:
+    """What is done beside the steps before `begin`, if anything: these steps' inputs' part."""
+    X, W_x, _, a, at_once, beside = inputs
+    some = min(at_once, max(0, X.shape[0] - begin)) if beside else 0
+    place = place_of(begin, inputs)
+    return X[begin : begin + some], W_x, a[place : place + some]
+
+
+def _goes_ahead(X: Array, packed: Packed) -> bool:
+    """Whether one thread goes from step to step, and another does the inputs' part ahead of it."""
+    (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
+    pay = threads.useful(float(T) * B * G * H * I, threads.BESIDE) > 1
+    return T > 2 * AHEAD and pay and alone(T, B, G * H * (H + I), panels)
+
+
+def preactivations(X: Array, packed: Packed, G: int, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
-    _, panels, _, w = W_h.shape
-    step = B * G * panels * w * W_h.itemsize
+    (T, B, _), (_, panels, _, w) = X.shape, packed[1].shape
+    step = B * G * panels * w * X.itemsize
     steps = T if keep else min(T, _steps_in(step))
-    return room_for("preactivations", (steps, B, G, panels * w), W_h.dtype)
+    if not keep and pays(B, packed[1].nbytes) and not (steps == T and _goes_ahead(X, packed)):
+        steps = min(T, 2 * BLOCK)
+    return room_for("preactivations", (steps, B, G, panels * w), X.dtype)
 
 
 def _threads(T: int, B: int, per_row: int, panels: int) -> tuple[int, bool]:
@@ -169,12 +206,11 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> No
     it is empty.
     """
     (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
-    per_row, beside = G * H * (H + I), float(T) * B * G * H * I
-    ahead = len(a) == T > 2 * AHEAD and threads.useful(beside, threads.BESIDE) > 1
-    if ahead and alone(T, B, per_row, panels):
+    if len(a) == T and _goes_ahead(X, packed):
         threads.in_team(2, work, new_progress(T), 0, B, 0, panels, new_counter(), 1)
         return
     nothing = np.empty(0, np.int64)
+    per_row = G * H * (H + I)
     together(T, B, per_row, panels, lambda *part: work(nothing, *part, *threads.ALONE))
 
 
@@ -197,6 +233,30 @@ def add_gates(
         g = count - 1 - k if backwards else k
         of_gate, some = W[g * panels : (g + 1) * panels], a[:, g * panels * W.shape[2] :]
         multiply_by_turns(x, of_gate, some, panel, panel_end, backwards)
+
+
+@lean_helper
+def add_gates_beside(
+    x: Array,
+    W: Array,
+    a: Array,
+    panels: int,
+    panel: int,
+    panel_end: int,
+    backwards: bool,
+    other: Other,
+    left: int,
+) -> int:
+    """`add_gates` of one row, and some of the other product's last tiles; how many are left."""
+    part, each = (panels, panel, panel_end), panels
+    if panel_end - panel == panels:
+        each, panel_end = W.shape[0], W.shape[0]
+    count = W.shape[0] // each
+    for k in range(count):
+        g = count - 1 - k if backwards else k
+        of_gate, some = W[g * each : (g + 1) * each], a[:, g * each * W.shape[2] :]
+        left = multiply_beside(x, of_gate, some, panel, panel_end, backwards, other, part, left)
+    return left
 
 
 @lean_helper
@@ -265,27 +325,37 @@ def inputs_ahead(X: Array, W_x: Array, b: Array, a: Array, progress: Array) -> N
 
 @lean_helper
 def inputs_ready(
-    X: Array,
-    W_x: Array,
-    b: Array,
-    a: Array,
+    inputs: Inputs,
     begin: int,
-    end: int,
-    place: int,
     progress: Array,
+    left: int,  # tiles that were not done beside the steps before
     row: int,
     row_end: int,
     panel: int,
     panel_end: int,
-) -> None:
-    """`inputs_part`, by this thread or by the one that does it ahead."""
-    if progress.size == 0:
+) -> int:
+    """The inputs' part of the steps from `begin` on, whoever does it, or what is left of it.
+
+    Returns how many tiles there are to do beside these steps.
+    """
+    X, W_x, b, a, at_once, beside = inputs
+    if progress.size:
+        ready = mark_of(progress, begin)
+        while not marked(ready):
+            if not _next_block(X, W_x, b, a, progress):
+                wait(ready, 1)
+        return 0
+    part = a.shape[2] // b.shape[0] // W_x.shape[2], panel, panel_end
+    if beside and begin:
+        finish(block_beside(inputs, begin), part, left)
+    else:
+        end, place = min(X.shape[0], begin + at_once), place_of(begin, inputs)
         inputs_part(X, W_x, b, a, begin, end, place, row, row_end, panel, panel_end)
-        return
-    done = mark_of(progress, begin)
-    while not marked(done):
-        if not _next_block(X, W_x, b, a, progress):
-            wait(done, 1)
+    if not beside:
+        return 0
+    other = block_beside(inputs, begin + at_once)
+    begin_other(other, b, part)
+    return tiles(other, part)
 
 
 def last_valid(h: Array, h_0: Array, lengths: Array) -> Array:

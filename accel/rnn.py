@@ -25,11 +25,14 @@ from nnspec.accel.jit import lean_helper, lean_kernel
 from nnspec.accel.packed import multiply_by_turns, room_for
 from nnspec.accel.recurrent import (
     Packed,
+    add_gates_beside,
+    block_beside,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
     pack_layer,
+    place_of,
     preactivations,
     steps_at_once,
 )
@@ -83,22 +86,26 @@ def _steps(
 ) -> None:
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
-    at_once = steps_at_once(a, progress)
     V_x = U[0]
     flat = a.reshape(a.shape[0], B, a.shape[3])
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
+    (at_once, beside), left = steps_at_once(X, W, flat, progress), 0
+    inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
-        end = min(T, begin + at_once)
-        place = begin if a.shape[0] == T else 0
-        steps = begin, end, place, progress
-        inputs_ready(X, V_x, b, flat, *steps, row, row_end, panel, panel_end)
+        end, place = min(T, begin + at_once), place_of(begin, inputs)
+        own = row, row_end, panel, panel_end
+        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
             a_t = flat[place + t - begin]
             rows, odd = a_t[row:row_end], t % 2 == 1
-            multiply_by_turns(S_prev[row:row_end], W[0], rows, panel, panel_end, odd)
+            step = S_prev[row:row_end], W[0], rows
+            if left:
+                left = add_gates_beside(*step, W.shape[1], panel, panel_end, odd, other, left)
+            else:
+                multiply_by_turns(*step, panel, panel_end, odd)
             for i in range(row, row_end):
                 if t < lengths[i]:
                     _activate(a_t[i, first:last], S[t, i, first:last], code)
@@ -159,7 +166,7 @@ def _run_packed(
 ) -> tuple[Array, Array]:
     """S, in room where there is some for it, and S_T."""
     (T, B, _), H = X.shape, S_0.shape[1]
-    a = preactivations(T, B, 1, packed[1], keep=False)
+    a = preactivations(X, packed, 1, keep=False)
     S_all = np.empty((T, B, H), X.dtype) if S is None else S
 
     def work(*part: Any) -> None:
