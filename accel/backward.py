@@ -14,6 +14,16 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
+from nnspec.accel.beside import (
+    BLOCK,
+    Other,
+    Part,
+    begin_other,
+    finish,
+    multiply_beside,
+    pays,
+    tiles,
+)
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
@@ -53,6 +63,9 @@ FEW = 32
 # A kernel has one signature: always three sums, of no gates where there are fewer
 Sums = tuple[tuple[int, int, int, int], tuple[int, int, int, int], tuple[int, int, int, int]]
 NO_SUM = 0, 0, 0, 0
+# of all steps of one row: da (T, columns), M (panels, columns, WIDTH) for da W_x, zeros (1, …) for
+# dX to begin with, and dX (T, columns of whole panels)
+Errors = tuple[Array, Array, Array, Array]
 
 _share = lean_helper(threads.share)
 
@@ -125,6 +138,73 @@ def _wait_for(row: int, B: int, progress: Array) -> None:
     """Until the errors from this row of (T B, …) on are there."""
     if progress.size:
         wait(mark_of(progress, row // B), 1)
+
+
+@lean_view
+def errors_of(da: Array, M: Array, zeros: Array, dX: Array) -> Errors:
+    """What the steps back of one row do dX from; da is (T, B, gates, columns)."""
+    (T, B, G, columns), filled = da.shape, dX.shape[2]
+    return da.reshape(T * B, G * columns)[:, : M.shape[1]], M, zeros, dX.reshape(T * B, filled)
+
+
+@lean_view
+def _rows_beside(errors: Errors, t: int) -> Other:
+    """What is done beside step t on the way back: dX of the block of steps behind its own."""
+    da, M, _, dX = errors
+    T = da.shape[0]
+    start = T - (T - 1 - t) // BLOCK * BLOCK
+    end = min(T, start + BLOCK)
+    return da[start:end], M, dX[start:end]
+
+
+@lean_helper
+def _part_of_dX(M: Array, W: Array, panel: int, panel_end: int) -> Part:
+    """A thread's panels of M, which has some of them for each of W's."""
+    all_panels = M.shape[0]
+    first, end = all_panels * panel // W.shape[0], all_panels * panel_end // W.shape[0]
+    return all_panels, first, end
+
+
+@lean_helper
+def next_rows(errors: Errors, W: Array, t: int, panel: int, panel_end: int, left: int) -> int:
+    """Before the step t back: how many tiles of dX there are to do beside it, so many being left.
+
+    At a block's first step those are done, and the tiles of the block behind it begin.
+    """
+    if (errors[0].shape[0] - 1 - t) % BLOCK:
+        return left
+    part = _part_of_dX(errors[1], W, panel, panel_end)
+    finish(_rows_beside(errors, t + 1), part, left)
+    other = _rows_beside(errors, t)
+    begin_other(other, errors[2], part)
+    return tiles(other, part)
+
+
+@lean_helper
+def last_rows(errors: Errors, W: Array, panel: int, panel_end: int, left: int) -> None:
+    """After the last step back: the tiles that are left, and dX of the block that was the last."""
+    da, M, zeros, dX = errors
+    part = _part_of_dX(M, W, panel, panel_end)
+    finish(_rows_beside(errors, 0), part, left)
+    end = (da.shape[0] - 1) % BLOCK + 1
+    add_to(zeros.reshape(zeros.size), 0, da[:end], M, dX[:end], part[1], part[2])
+
+
+@lean_helper
+def hand_down_beside(
+    da: Array,
+    W: Array,
+    carry: Array,
+    panel: int,
+    panel_end: int,
+    backwards: bool,
+    errors: Errors,
+    t: int,
+    left: int,
+) -> int:
+    """carry += da W of one row, and beside it tiles of dX; how many are left."""
+    other, part = _rows_beside(errors, t), _part_of_dX(errors[1], W, panel, panel_end)
+    return multiply_beside(da, W, carry, panel, panel_end, backwards, other, part, left)
 
 
 @lean_view
@@ -257,7 +337,7 @@ def _put_rows(
 ) -> None:
     """dX of rows start … end-1 of each part."""
     outer, panels = _parts(da.shape[0], own)[0], M.shape[0]
-    at_once = panels if outer == 1 else 2  # they stay in the cache while the parts go by
+    at_once = max(1, panels) if outer == 1 else 2  # they stay in the cache while the parts go by
     for p in range(0, panels, at_once):
         for o in range(outer):
             errors, some = _rows(da, own, o, start, end), _rows(dX, own, o, start, end)
@@ -376,7 +456,9 @@ def go_back(
     Ys: tuple[Array, Array, Array],  # of each sum the rows (T, B, K)
     totals: tuple[Array, Array, Array],  # of each sum zeros (targets, H, at least column + K)
 ) -> tuple[Array, Array]:
-    """work(progress, *part) for the steps back, as `together`, then the gradients: dX and db.
+    """work(M, zeros, dX, beside, progress, *part) for the steps back, as `together`, then the rest.
+
+    Returns dX and db, the gradients of the inputs and biases.
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
     goes back, another follows it: `progress` has tickets for the parts of the gradients, and marks
@@ -396,19 +478,23 @@ def go_back(
         rests.append(np.zeros((some * H if K % w else 0, w), dtype))
         adds, most = adds + some * K, max(most, -(-K // w))
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * most
-    given = da, M, np.zeros(filled, dtype), rows, Ys, places
+    zeros = np.zeros(filled, dtype)
     sums: Added = totals, tuple(rests), np.zeros(da.shape[2:], dtype)
 
     each = PARTS if da.shape[2] * H >= WIDE else 1
     cost = float(T) * B * H * adds
-    if T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels):
+    follow = T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels)
+    beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
+    to_inputs = M, zeros.reshape(1, filled), rows, beside
+    given = da, M[:0] if beside else M, zeros, rows, Ys, places
+    if follow:
         progress = new_progress(T)
         rooms = room_for("gradients", (2, size), dtype)
 
         def part(index: int, _: int) -> None:
             if index == 0:
                 try:
-                    work(progress, 0, B, 0, panels, new_counter(), 1)
+                    work(*to_inputs, progress, 0, B, 0, panels, new_counter(), 1)
                 except BaseException:  # an interrupt before it began: the other would wait for ever
                     progress[LINE::LINE] = 1
                     raise
@@ -422,7 +508,7 @@ def go_back(
         own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
 
         def back(row: int, row_end: int, *part: Any) -> None:
-            work(none, row, row_end, *part)
+            work(*to_inputs, none, row, row_end, *part)
             if row_end - row < B and many:
                 own[row] = _zeros_like(sums) if row else sums
                 how = row, row_end, max(T, row_end - row), 1, new_counter(), none

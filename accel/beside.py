@@ -53,8 +53,9 @@ def _fused(
     y: Any,  # what the tile is added to
     y_start: Any,
     y_row: Any,
-    h: Any,  # the one row, …
-    V: Any,  # … the array that has its panels, …
+    h: Any,  # the array that has the one row, …
+    h_start: Any,
+    V: Any,  # … the one that has its panels, …
     V_start: Any,
     V_panel: Any,  # … the element stride from each to the next one, …
     K: Any,  # … their depth, …
@@ -67,16 +68,16 @@ def _fused(
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x_array, x_row, x_start, M_array, M_start, M_panel, depth = args[:7]
-        y_array, y_start, y_row, h_array, V_array, V_start, V_panel, K, count = args[7:16]
-        z_array, z_start, z_panel = args[16:]
+        y_array, y_start, y_row, h_array, h_start, V_array, V_start, V_panel = args[7:15]
+        K, count, z_array, z_start, z_panel = args[15:]
         v, n = Vectors(context, builder, x.dtype), depth.type
         w, vectors = 2 * v.lanes, 4
         x_data = v.data(signature.args[0], x_array, x_start)
         M_data = v.data(signature.args[3], M_array, M_start)
         y_data = v.data(signature.args[7], y_array, y_start)
-        h_data = v.data(signature.args[10], h_array, n(0))
-        V_data = v.data(signature.args[11], V_array, V_start)
-        z_data = v.data(signature.args[16], z_array, z_start)
+        h_data = v.data(signature.args[10], h_array, h_start)
+        V_data = v.data(signature.args[12], V_array, V_start)
+        z_data = v.data(signature.args[17], z_array, z_start)
         nothing = v.constant(0.0)
         lines = [
             apart(builder, builder.gep(x_data, [builder.mul(x_row, n(row))])) for row in range(TILE)
@@ -150,7 +151,7 @@ def _fused(
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(x, n, n, M, n, n, n, y, n, n, h, V, n, n, n, n, z, n, n), emit
+    return types.void(x, n, n, M, n, n, n, y, n, n, h, n, V, n, n, n, n, z, n, n), emit
 
 
 def _interpreted(
@@ -165,6 +166,7 @@ def _interpreted(
     y_start: int,
     y_row: int,
     h: Array,
+    h_start: int,
     V: Array,
     V_start: int,
     V_panel: int,
@@ -182,13 +184,14 @@ def _interpreted(
         view(y, y_start + panel * w, (TILE, w), (y_row, 1))[...] += left @ right
     for p in range(count):
         right = view(V, V_start + p * V_panel, (K, w), (w, 1))
-        view(z, z_start + p * z_panel, (1, w), (w, 1))[...] += view(h, 0, (1, K), (K, 1)) @ right
+        row = view(h, h_start, (1, K), (K, 1))
+        view(z, z_start + p * z_panel, (1, w), (w, 1))[...] += row @ right
 
 
 _tile: Any = _interpreted if config.DISABLE_JIT else intrinsic(_fused)
 
-# the other product: its rows x (N, 1, I), W (panels, I, WIDTH), and y (N, 1, columns) that has the
-# sum; N is 0 where there is none
+# the other product: its rows x (N, I), W (panels, I, WIDTH), and y (N, columns) that has the sum; N
+# is 0 where there is none
 Other = tuple[Array, Array, Array]
 # the panels of one gate, and those of a thread: the first and the end
 Part = tuple[int, int, int]
@@ -213,7 +216,7 @@ def tiles(other: Other, part: Part) -> int:
         return 0
     gates, _, panel, panel_end = _gates(other, part)
     pairs = gates * ((panel_end - panel) // 2)
-    rows, I = other[0].shape[0] // TILE, other[0].shape[2]
+    rows, I = other[0].shape[0] // TILE, other[0].shape[1]
     count: int = rows * pairs * -(-I // CHUNK)
     return count
 
@@ -221,7 +224,7 @@ def tiles(other: Other, part: Part) -> int:
 @lean_helper
 def _tile_at(other: Other, part: Part, number: int) -> tuple[int, int, int, int]:
     """The row, the panel, and the depth's first and number of this tile."""
-    rows, I = other[0].shape[0] // TILE, other[0].shape[2]
+    rows, I = other[0].shape[0] // TILE, other[0].shape[1]
     gates, panels, panel, panel_end = _gates(other, part)
     pairs = (panel_end - panel) // 2
     pair = number // rows
@@ -236,11 +239,10 @@ def begin_other(other: Other, b: Array, part: Part) -> None:
 
     b is (gates, columns); the last gates may lack W.
     """
-    W, (N, of_one, I) = other[1], other[0].shape
+    x, W, y = other
+    N, w, flat = x.shape[0], W.shape[2], b.reshape(b.size)
     if N == 0:
         return
-    x, y = other[0].reshape(N * of_one, I), other[2].reshape(N * of_one, other[2].shape[2])
-    w, flat = W.shape[2], b.reshape(b.size)
     whole = N - N % TILE
     for i in range(N):
         for g in range(b.shape[0]):
@@ -262,11 +264,13 @@ def _next_tile(
     first: int,
     way: int,
     count: int,
+    k: int,
+    K: int,
     other: Other,
     part: Part,
     number: int,
 ) -> None:
-    """A tile, and beside it so many panels of V, on the way from the first one."""
+    """A tile, and beside it rows k … k+K-1 of so many panels of V, on the way from the first."""
     x, W, y = other
     i, p, deep, depth = _tile_at(other, part, number)
     x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
@@ -275,7 +279,7 @@ def _next_tile(
     _tile(
         x, x_row, i * x_row + deep, W, p * W_panel + deep * w, W_panel, depth,
         y, i * y_row + p * w, y_row,
-        h, V, first * V_panel, way * V_panel, h.shape[1], count, z, first * w, way * w,
+        h, k, V, first * V_panel + k * w, way * V_panel, K, count, z, first * w, way * w,
     )  # fmt: skip
 
 
@@ -285,7 +289,7 @@ def finish(other: Other, part: Part, left: int) -> None:
     _, W, y = other
     total = tiles(other, part)
     for number in range(total - left, total):
-        _next_tile(y[0], W, y[0], 0, 0, 0, other, part, number)
+        _next_tile(y[:1], W, y[:1], 0, 0, 0, 0, 0, other, part, number)
 
 
 @lean_helper
@@ -301,20 +305,26 @@ def multiply_beside(
     left: int,
 ) -> int:
     """`multiply_by_turns`, and some of the other product's last tiles; how many are left."""
-    total = tiles(other, part) if left else 0
-    at_a_time = h.shape[1] // AT_ONCE
+    total, K = tiles(other, part) if left else 0, h.shape[1]
     while left and first < last:
         depth = _tile_at(other, part, total - left)[3]
-        count = min(last - first, depth // max(1, at_a_time))
-        if count == 0:
+        count, way = min(last - first, depth // max(1, K // AT_ONCE)), -1 if backwards else 1
+        panel = last - 1 if backwards else first
+        if count:
+            _next_tile(h, V, z, panel, way, count, 0, K, other, part, total - left)
+            left -= 1
+        elif left > K // (AT_ONCE * _tile_at(other, part, total - 1)[3]):
+            k, count = 0, 1
+            while k < K:  # of so deep a panel each tile takes some rows
+                some = min(K - k, AT_ONCE * _tile_at(other, part, total - left)[3])
+                _next_tile(h, V, z, panel, way, 1, k, some, other, part, total - left)
+                left, k = left - 1, k + some
+        else:
             break
         if backwards:
-            _next_tile(h, V, z, last - 1, -1, count, other, part, total - left)
             last -= count
         else:
-            _next_tile(h, V, z, first, 1, count, other, part, total - left)
             first += count
-        left -= 1
     if first < last:
         multiply_by_turns(h, V, z, first, last, backwards)
     return left

@@ -13,9 +13,13 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.backward import (
     clear_beyond,
+    errors_of,
     for_errors,
     go_back,
+    hand_down_beside,
     last_errors,
+    last_rows,
+    next_rows,
     states,
     valid_alone,
     went_back,
@@ -91,19 +95,19 @@ def _steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
-    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
     inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
         end, place = min(T, begin + at_once), place_of(begin, inputs)
         own = row, row_end, panel, panel_end
-        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
+        tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
             step = h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end, odd
-            if left:
-                left = add_gates_beside(*step, other, left)
+            if tiles:
+                tiles = add_gates_beside(*step, other, tiles)
             else:
                 add_gates(*step)
             for i in range(row, row_end):
@@ -111,8 +115,8 @@ def _steps(
                 _gates(z, r, h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
             step = d[row:row_end], W_h[2], rows[:, 2 * columns :], panels, panel, panel_end, odd
-            if left:
-                left = add_gates_beside(*step, other, left)
+            if tiles:
+                tiles = add_gates_beside(*step, other, tiles)
             else:
                 add_gates(*step)
             for i in range(row, row_end):
@@ -176,6 +180,10 @@ def _states_vjp(
     carry: Array,  # (B, columns): dh_T, then dh_0
     left: Array,  # (B, columns)
     dd: Array,  # (B, columns): the error of r h_prev
+    M: Array,  # these three: see `backward.Errors`
+    zeros: Array,
+    dX: Array,
+    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -187,7 +195,10 @@ def _states_vjp(
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_n.shape[2], min(panel_end * W_n.shape[2], H)
+    errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
+        if beside:
+            tiles = next_rows(errors, W_n, t, panel, panel_end, tiles)
         for i in range(row, row_end):
             clear_beyond(a[t, i], H)
             if t >= lengths[i]:
@@ -201,8 +212,12 @@ def _states_vjp(
                 d[t, i, first:last], dd[i, first:last],
             )  # fmt: skip
         meet(barrier, count)  # the product takes all of da_n
-        odd = t % 2 == 1
-        multiply_by_turns(a[t, row:row_end, 2], W_n, dd[row:row_end], panel, panel_end, odd)
+        part = panel, panel_end, t % 2 == 1
+        of_n, of_zr = a[t, row:row_end, 2], flat[t, row:row_end, : 2 * columns]
+        if tiles:
+            tiles = hand_down_beside(of_n, W_n, dd[row:row_end], *part, errors, t, tiles)
+        else:
+            multiply_by_turns(of_n, W_n, dd[row:row_end], *part)
         for i in range(row, row_end):
             if t < lengths[i]:
                 r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
@@ -210,8 +225,12 @@ def _states_vjp(
                 _error_r(r, dd[i, first:last], h_prev, rest, error)
         went_back(t, progress)
         meet(barrier, count)
-        errors_zr = flat[t, row:row_end, : 2 * columns]
-        multiply_by_turns(errors_zr, W_zr, carry[row:row_end], panel, panel_end, odd)
+        if tiles:
+            tiles = hand_down_beside(of_zr, W_zr, carry[row:row_end], *part, errors, t, tiles)
+        else:
+            multiply_by_turns(of_zr, W_zr, carry[row:row_end], *part)
+    if beside:
+        last_rows(errors, W_n, panel, panel_end, tiles)
 
 
 def _pack(
@@ -282,19 +301,19 @@ def _after_steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
-    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
     inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
         end, place = min(T, begin + at_once), place_of(begin, inputs)
         own = row, row_end, panel, panel_end
-        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
+        tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
             odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
             step = h_rows, V_h, rows[:, columns:], panels, panel, panel_end, odd
-            if left:
-                left = add_gates_beside(*step, other, left)
+            if tiles:
+                tiles = add_gates_beside(*step, other, tiles)
             else:
                 add_gates(*step)
             for i in range(row, row_end):
@@ -345,6 +364,10 @@ def _after_states_vjp(
     lengths: Array,  # (B,)
     a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
     carry: Array,  # (B, columns): dh_T, then dh_0
+    M: Array,  # these three: see `backward.Errors`
+    zeros: Array,
+    dX: Array,
+    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -356,7 +379,10 @@ def _after_states_vjp(
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
+    errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
+        if beside:
+            tiles = next_rows(errors, W_h, t, panel, panel_end, tiles)
         for i in range(row, row_end):
             clear_beyond(a[t, i], H)
             if t >= lengths[i]:
@@ -368,8 +394,13 @@ def _after_states_vjp(
             _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
         went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
-        errors = flat[t, row:row_end, columns:]
-        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
+        of_h, part = flat[t, row:row_end, columns:], (panel, panel_end, t % 2 == 1)
+        if tiles:
+            tiles = hand_down_beside(of_h, W_h, carry[row:row_end], *part, errors, t, tiles)
+        else:
+            multiply_by_turns(of_h, W_h, carry[row:row_end], *part)
+    if beside:
+        last_rows(errors, W_h, panel, panel_end, tiles)
 
 
 def _pack_after(

@@ -13,9 +13,13 @@ from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whol
 from nnspec.accel.backward import (
     NO_SUM,
     clear_beyond,
+    errors_of,
     for_errors,
     go_back,
+    hand_down_beside,
     last_errors,
+    last_rows,
+    next_rows,
     states,
     valid_alone,
     went_back,
@@ -119,19 +123,19 @@ def _steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
-    (at_once, beside), left = steps_at_once(X, V_h, flat, progress), 0
+    (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
     inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
         end, place = min(T, begin + at_once), place_of(begin, inputs)
         own = row, row_end, panel, panel_end
-        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
+        tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
             rows = flat[place + t - begin, row:row_end]
             step = h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end, t % 2 == 1
-            if left:
-                left = add_gates_beside(*step, other, left)
+            if tiles:
+                tiles = add_gates_beside(*step, other, tiles)
             else:
                 add_gates(*step)
             for n in range(row, row_end):
@@ -206,6 +210,10 @@ def _states_vjp(
     carry: Array,  # (B, columns): dh_T, then dh_0
     dc: Array,  # (B, H): dc_T, then dc_0
     peepholes: bool,
+    M: Array,  # these three: see `backward.Errors`
+    zeros: Array,
+    dX: Array,
+    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -217,7 +225,10 @@ def _states_vjp(
     T, _, H = dh.shape
     flat = a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
+    errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
+        if beside:
+            tiles = next_rows(errors, W_h, t, panel, panel_end, tiles)
         for n in range(row, row_end):
             clear_beyond(a[t, n], H)
             if t >= lengths[n]:
@@ -232,8 +243,13 @@ def _states_vjp(
             _errors(i, f, g, o, see, c, c_prev, dh_t, error, dcell, peepholes)
         went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
-        errors = flat[t, row:row_end]
-        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
+        step = flat[t, row:row_end], W_h, carry[row:row_end], panel, panel_end, t % 2 == 1
+        if tiles:
+            tiles = hand_down_beside(*step, errors, t, tiles)
+        else:
+            multiply_by_turns(*step)
+    if beside:
+        last_rows(errors, W_h, panel, panel_end, tiles)
 
 
 @kernel

@@ -125,9 +125,14 @@ def place_of(begin: int, inputs: Inputs) -> int:
 def block_beside(inputs: Inputs, begin: int) -> Other:
     """What is done beside the steps before `begin`, if anything: these steps' inputs' part."""
     X, W_x, _, a, at_once, beside = inputs
-    some = min(at_once, max(0, X.shape[0] - begin)) if beside else 0
-    place = place_of(begin, inputs)
-    return X[begin : begin + some], W_x, a[place : place + some]
+    T, B, I = X.shape
+    some = min(at_once, max(0, T - begin)) if beside else 0
+    x, y, place = (
+        X.reshape(T * B, I),
+        a.reshape(a.shape[0] * B, a.shape[2]),
+        place_of(begin, inputs),
+    )
+    return x[begin : begin + some], W_x, y[place : place + some]
 
 
 def _goes_ahead(X: Array, packed: Packed) -> bool:

@@ -13,9 +13,13 @@ from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.backward import (
     NO_SUM,
     clear_beyond,
+    errors_of,
     for_errors,
     go_back,
+    hand_down_beside,
     last_errors,
+    last_rows,
+    next_rows,
     states,
     valid_alone,
     went_back,
@@ -91,19 +95,19 @@ def _steps(
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
-    (at_once, beside), left = steps_at_once(X, W, flat, progress), 0
+    (at_once, beside), tiles = steps_at_once(X, W, flat, progress), 0
     inputs = X, V_x, b, flat, at_once, beside
     for begin in range(0, T, at_once):
         end, place = min(T, begin + at_once), place_of(begin, inputs)
         own = row, row_end, panel, panel_end
-        left, other = inputs_ready(inputs, begin, progress, left, *own), block_beside(inputs, end)
+        tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
             a_t = flat[place + t - begin]
             rows, odd = a_t[row:row_end], t % 2 == 1
             step = S_prev[row:row_end], W[0], rows
-            if left:
-                left = add_gates_beside(*step, W.shape[1], panel, panel_end, odd, other, left)
+            if tiles:
+                tiles = add_gates_beside(*step, W.shape[1], panel, panel_end, odd, other, tiles)
             else:
                 multiply_by_turns(*step, panel, panel_end, odd)
             for i in range(row, row_end):
@@ -132,6 +136,10 @@ def _states_vjp(
     delta: Array,  # (T, B, 1, columns)
     carry: Array,  # (B, columns): dS_T, then dS_0
     code: int,
+    M: Array,  # these three: see `backward.Errors`
+    zeros: Array,
+    dX: Array,
+    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -142,7 +150,10 @@ def _states_vjp(
 ) -> None:
     T, _, H = S.shape
     first, last = panel * W.shape[2], min(panel_end * W.shape[2], H)
+    errors, tiles = errors_of(delta, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
+        if beside:
+            tiles = next_rows(errors, W, t, panel, panel_end, tiles)
         for i in range(row, row_end):
             clear_beyond(delta[t, i], H)
             if t < lengths[i]:
@@ -157,8 +168,13 @@ def _states_vjp(
                 delta[t, i, 0, first:last] = 0
         went_back(t, progress)
         meet(barrier, count)  # the product takes all of δ_t
-        rows, odd = carry[row:row_end], t % 2 == 1
-        multiply_by_turns(delta[t, row:row_end, 0], W, rows, panel, panel_end, odd)
+        step = delta[t, row:row_end, 0], W, carry[row:row_end], panel, panel_end, t % 2 == 1
+        if tiles:
+            tiles = hand_down_beside(*step, errors, t, tiles)
+        else:
+            multiply_by_turns(*step)
+    if beside:
+        last_rows(errors, W, panel, panel_end, tiles)
 
 
 def _run_packed(

@@ -1,6 +1,7 @@
 """One row's product and tiles of another beside it: each product whole, whatever the edges."""
 
 import importlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,9 @@ def _panels(W: Any) -> Any:
         (6, 16, 7, 3),
         (29, 300, 129, 2),
         (5, 40, 64, 4),
-        (12, 8, 200, 2),  # too deep a row for the tiles: they are left
+        (12, 8, 200, 2),  # each panel is deeper than a tile
+        (12, 130, 3000, 2),
+        (6, 2, 300, 3),  # deeper than all tiles: they are left
         (12, 3, 5, 1),
     ],
 )
@@ -67,9 +70,9 @@ def test_both_products_are_whole(
         rng.integers(-4, 5, shape) for shape in ((rows, depth), (N, depth), (gates, columns))
     )
     h, V = rng.integers(-4, 5, (1, K)), rng.integers(-4, 5, (N, K))
-    args = [each.astype(dtype) for each in (h, x[:, np.newaxis], b)]
+    args = [each.astype(dtype) for each in (h, x, b)]
     for panel, panel_end in ((0, panels), (panels // 3, panels - panels // 4)):
-        z, y = np.zeros((5, N), dtype), np.full((rows, 1, N), 7, dtype)
+        z, y = np.zeros((5, N), dtype), np.full((rows, N), 7, dtype)
         seen = np.zeros(5, np.int64)
         of_V, of_W = _panels(V.astype(dtype)), _panels(W.astype(dtype))
         _both(args[0], of_V, z, args[1], of_W, args[2], y, panel, panel_end, seen)
@@ -77,10 +80,11 @@ def test_both_products_are_whole(
         want = np.full((rows, gates, columns), 7)
         mine = slice(panel * w, panel_end * w)
         want[:, :, mine] = (b + (x @ W.T).reshape(rows, gates, columns))[:, :, mine]
-        np.testing.assert_array_equal(y[:, 0], want.reshape(rows, N))
+        np.testing.assert_array_equal(y, want.reshape(rows, N))
         in_pairs = gates * panels if panel_end - panel == panels else panel_end - panel
         assert (seen[0] > 0) == (rows >= beside.TILE and in_pairs > 1)
-        fits = depth >= K // beside.AT_ONCE
+        last_depth = (depth - 1) % packed.CHUNK + 1
+        fits = depth >= K // beside.AT_ONCE or seen[0] > K // (beside.AT_ONCE * last_depth)
         assert (seen[1] < seen[0]) == (fits and seen[0] > 0)
 
 
@@ -102,16 +106,24 @@ def test_one_row_is_as_in_a_batch(layer: str, sizes: tuple[int, int, int], count
     names = {1: ["b"], 3: ["b_z", "b_r", "b"], 4: ["b_i", "b_f", "b_g", "b_o"]}[LAYERS[layer]]
     given = dict(zip(names, biases, strict=True))
     lengths = np.array([T, T - T // 3])
+    run, gradients = (getattr(module, f"{name}_sequence{end}") for end in ("", "_vjp"))
+    close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
     threads.limit(count)
     try:
-        both = getattr(module, f"{name}_sequence")(X, *weights, lengths=lengths, **given)
-        for row in (0, 1):
-            of_row = X[:, row : row + 1], *weights
-            alone = getattr(module, f"{name}_sequence")(
-                *of_row, lengths=lengths[row : row + 1], **given
-            )
-            np.testing.assert_allclose(alone[0][:, 0], both[0][:, row], rtol=1e-11, atol=1e-13)
+        both = run(X, *weights, lengths=lengths, **given)
+        d_both = gradients(X, *weights, *both, lengths=lengths, **given)
+        d_sum = dict.fromkeys(d_both, 0)
+        for row in (slice(0, 1), slice(1, 2)):
+            alone = run(X[:, row], *weights, lengths=lengths[row], **given)
+            close(alone[0], both[0][:, row])
             for got, want in zip(alone[1:], both[1:], strict=True):
-                np.testing.assert_allclose(got[0], want[row], rtol=1e-11, atol=1e-13)
+                close(got, want[row])
+            of_row = [both[0][:, row], *(state[row] for state in both[1:])]
+            d = gradients(X[:, row], *weights, *of_row, lengths=lengths[row], **given)
+            close(d["dX"], d_both["dX"][:, row])
+            d_sum = {key: d_sum[key] + d[key] for key in d if d[key].shape == d_both[key].shape}
+        assert len(d_sum) == LAYERS[layer] * 2 + (layer == "rnn.rnn")  # the weights and biases
+        for key, total in d_sum.items():
+            close(total, d_both[key], err_msg=key)
     finally:
         threads.limit(None)
