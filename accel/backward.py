@@ -48,7 +48,7 @@ from nnspec.accel.recurrent import (
     together,
     whole,
 )
-from nnspec.accel.team import mark, new_counter, shared, take, wait
+from nnspec.accel.team import NOBODY, NOTHING, mark, new_counter, shared, take, wait
 
 # rows that a weight's gradient sums over at once, and its units at once
 SUM_BLOCK, UNIT_BLOCK = 256, 64
@@ -57,6 +57,8 @@ SUM_BLOCK, UNIT_BLOCK = 256, 64
 PARTS, WIDE = 2, 512
 # rows of all steps, for each of UNITS, from which on a thread sums its own by themselves
 OWN = 512
+# bytes from which on to align them takes less time than it saves
+SMALL = 1 << 15
 # rows of each step from which on its products take them by themselves, not a row of all steps
 FEW = 32
 # of each sum over the steps: its first gate, the end, the first gate's target and the column there.
@@ -470,12 +472,17 @@ def go_back(
     M = for_errors("errors_x", weights, column, I)
     filled = len(M) * w
     # to write beyond a row would take what stands there
-    dX = aligned((T, B, I), dtype, zeros=False) if filled == I else np.empty(0)
-    rows = dX if filled == I else room_for("dX", (T, B, filled), dtype)
+    if filled != I:
+        rows = room_for("dX", (T, B, filled), dtype)
+    elif X.nbytes < SMALL:
+        rows = np.empty((T, B, I), dtype)
+    else:
+        rows = aligned((T, B, I), dtype, zeros=False)
+    no_rest = np.zeros((0, w), dtype)
     rests, adds, most = [], len(weights) * I, 0
     for (gate, gate_end, _, _), Y in zip(places, Ys, strict=True):
         K, some = Y.shape[2], gate_end - gate
-        rests.append(np.zeros((some * H if K % w else 0, w), dtype))
+        rests.append(np.zeros((some * H, w), dtype) if K % w else no_rest)
         adds, most = adds + some * K, max(most, -(-K // w))
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * most
     zeros = np.zeros(filled, dtype)
@@ -494,7 +501,7 @@ def go_back(
         def part(index: int, _: int) -> None:
             if index == 0:
                 try:
-                    work(*to_inputs, progress, 0, B, 0, panels, new_counter(), 1)
+                    work(*to_inputs, progress, 0, B, 0, panels, NOBODY, 1)
                 except BaseException:  # an interrupt before it began: the other would wait for ever
                     progress[LINE::LINE] = 1
                     raise
@@ -503,15 +510,14 @@ def go_back(
 
         threads.together(2, part)
     else:
-        none = np.empty(0, np.int64)
         many = OWN * UNITS * threads.limited() <= T * B
         own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
 
         def back(row: int, row_end: int, *part: Any) -> None:
-            work(*to_inputs, none, row, row_end, *part)
+            work(*to_inputs, NOTHING, row, row_end, *part)
             if row_end - row < B and many:
                 own[row] = _zeros_like(sums) if row else sums
-                how = row, row_end, max(T, row_end - row), 1, new_counter(), none
+                how = row, row_end, max(T, row_end - row), 1, new_counter(), NOTHING
                 room = room_for("gradients", (1, size), dtype)
                 threads.in_team(1, _gradients, *given, *own[row], room, *how)
 
@@ -524,8 +530,6 @@ def go_back(
             at_once, units = T * B, 1
             if count > 1:
                 at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, each * count
-            how = rooms, 0, B, max(at_once, 1), units, new_counter(), none
+            how = rooms, 0, B, max(at_once, 1), units, new_counter(), NOTHING
             threads.in_team(count, _gradients, *given, *sums, *how)
-    if filled != I:
-        dX = rows[:, :, :I].copy()
-    return dX, sums[2][:, :H]
+    return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]

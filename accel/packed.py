@@ -55,7 +55,7 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = (np.zeros if zeros else np.empty)(size + VECTOR, np.uint8)
     # `raw.ctypes` takes 5 µs to say where it begins
-    start = -ctypes.addressof(ctypes.c_char.from_buffer(raw.data)) % VECTOR
+    start = -ctypes.addressof(ctypes.c_char.from_buffer(raw)) % VECTOR  # type: ignore[arg-type]
     return np.ndarray(shape, dtype, raw, start)
 
 

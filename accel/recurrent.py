@@ -27,7 +27,7 @@ from nnspec.accel.packed import (
     room_for,
     width,
 )
-from nnspec.accel.team import mark, marked, new_counter, take, wait
+from nnspec.accel.team import NOBODY, NOTHING, mark, marked, new_counter, take, wait
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
@@ -171,10 +171,10 @@ def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]
     A part is row, row_end, panel, panel_end, the barrier, and the threads that meet there.
     """
     count, by_rows = _threads(T, B, per_row, panels)
-    barrier = new_counter()
     if count == 1:
-        work(0, B, 0, panels, barrier, 1)
+        work(0, B, 0, panels, NOBODY, 1)
         return
+    barrier = new_counter()
     if by_rows:
         # units of a few tiles at the least: each reads the weights once more
         units = min(UNITS * count, B // UNIT_ROWS)
@@ -212,11 +212,10 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> No
     """
     (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
     if len(a) == T and _goes_ahead(X, packed):
-        threads.in_team(2, work, new_progress(T), 0, B, 0, panels, new_counter(), 1)
+        threads.in_team(2, work, new_progress(T), 0, B, 0, panels, NOBODY, 1)
         return
-    nothing = np.empty(0, np.int64)
     per_row = G * H * (H + I)
-    together(T, B, per_row, panels, lambda *part: work(nothing, *part, *threads.ALONE))
+    together(T, B, per_row, panels, lambda *part: work(NOTHING, *part, *threads.ALONE))
 
 
 @lean_helper
