@@ -127,11 +127,8 @@ def block_beside(inputs: Inputs, begin: int) -> Other:
     X, W_x, _, a, at_once, beside = inputs
     T, B, I = X.shape
     some = min(at_once, max(0, T - begin)) if beside else 0
-    x, y, place = (
-        X.reshape(T * B, I),
-        a.reshape(a.shape[0] * B, a.shape[2]),
-        place_of(begin, inputs),
-    )
+    x, y = X.reshape(T * B, I), a.reshape(a.shape[0] * B, a.shape[2])
+    place = place_of(begin, inputs)
     return x[begin : begin + some], W_x, y[place : place + some]
 
 
@@ -251,7 +248,10 @@ def add_gates_beside(
     other: Other,
     left: int,
 ) -> int:
-    """`add_gates` of one row, and some of the other product's last tiles; how many are left."""
+    """`add_gates` of one row, and some of the other product's last tiles; how many are left.
+
+    Not `add_gates` itself: to hand on so many arrays takes longer than the product of a small step.
+    """
     part, each = (panels, panel, panel_end), panels
     if panel_end - panel == panels:
         each, panel_end = W.shape[0], W.shape[0]
