@@ -144,9 +144,9 @@ def _wait_for(row: int, B: int, progress: Array) -> None:
 
 @lean_view
 def errors_of(da: Array, M: Array, zeros: Array, dX: Array) -> Errors:
-    """What the steps back of one row do dX from; da is (T, B, gates, columns)."""
+    """What the steps back of one row do dX from; da is (T, B, gates, columns), all for x too."""
     (T, B, G, columns), filled = da.shape, dX.shape[2]
-    return da.reshape(T * B, G * columns)[:, : M.shape[1]], M, zeros, dX.reshape(T * B, filled)
+    return da.reshape(T * B, G * columns), M, zeros, dX.reshape(T * B, filled)
 
 
 @lean_view
@@ -206,7 +206,8 @@ def hand_down_beside(
 ) -> int:
     """carry += da W of one row, and beside it tiles of dX; how many are left."""
     other, part = _rows_beside(errors, t), _part_of_dX(errors[1], W, panel, panel_end)
-    return multiply_beside(da, W, carry, panel, panel_end, backwards, other, part, left)
+    some = carry[:, 0:]  # a part, as on the way there: for another type all is compiled once more
+    return multiply_beside(da, W, some, panel, panel_end, backwards, other, part, left)
 
 
 @lean_view
@@ -491,7 +492,9 @@ def go_back(
     each = PARTS if da.shape[2] * H >= WIDE else 1
     cost = float(T) * B * H * adds
     follow = T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels)
-    beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
+    all_gates = M.shape[1] == da.shape[2] * da.shape[3]
+    pay = T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
+    beside = all_gates and pay and not follow
     to_inputs = M, zeros.reshape(1, filled), rows, beside
     given = da, M[:0] if beside else M, zeros, rows, Ys, places
     if follow:

@@ -364,10 +364,6 @@ def _after_states_vjp(
     lengths: Array,  # (B,)
     a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
     carry: Array,  # (B, columns): dh_T, then dh_0
-    M: Array,  # these three: see `backward.Errors`
-    zeros: Array,
-    dX: Array,
-    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -379,10 +375,7 @@ def _after_states_vjp(
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
-    errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
-        if beside:
-            tiles = next_rows(errors, W_h, t, panel, panel_end, tiles)
         for i in range(row, row_end):
             clear_beyond(a[t, i], H)
             if t >= lengths[i]:
@@ -394,13 +387,8 @@ def _after_states_vjp(
             _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
         went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
-        of_h, part = flat[t, row:row_end, columns:], (panel, panel_end, t % 2 == 1)
-        if tiles:
-            tiles = hand_down_beside(of_h, W_h, carry[row:row_end], *part, errors, t, tiles)
-        else:
-            multiply_by_turns(of_h, W_h, carry[row:row_end], *part)
-    if beside:
-        last_rows(errors, W_h, panel, panel_end, tiles)
+        errors = flat[t, row:row_end, columns:]
+        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
 
 
 def _pack_after(
@@ -725,7 +713,8 @@ def gru_reset_after_sequence_vjp(
     carry, dW = last_errors(dh_T, a.shape[3]), np.zeros((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
-        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)
+        # without what dX is done beside the steps with: it takes errors of all gates, not of q
+        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part[4:])
 
     X_valid, weights = valid_alone(X, lengths), (W, W_z, W_r)
     # the errors of n stand first for x and last for h

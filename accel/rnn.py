@@ -150,6 +150,7 @@ def _states_vjp(
 ) -> None:
     T, _, H = S.shape
     first, last = panel * W.shape[2], min(panel_end * W.shape[2], H)
+    flat = delta.reshape(T, delta.shape[1], delta.shape[3])
     errors, tiles = errors_of(delta, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
         if beside:
@@ -168,7 +169,7 @@ def _states_vjp(
                 delta[t, i, 0, first:last] = 0
         went_back(t, progress)
         meet(barrier, count)  # the product takes all of δ_t
-        step = delta[t, row:row_end, 0], W, carry[row:row_end], panel, panel_end, t % 2 == 1
+        step = flat[t, row:row_end], W, carry[row:row_end], panel, panel_end, t % 2 == 1
         if tiles:
             tiles = hand_down_beside(*step, errors, t, tiles)
         else:
