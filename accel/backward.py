@@ -461,7 +461,7 @@ def go_back(
 ) -> tuple[Array, Array]:
     """work(M, zeros, dX, beside, progress, *part) for the steps back, as `together`, then the rest.
 
-    Returns dX and db, the gradients of the inputs and biases.
+    Returns dX, which the steps back have done where it is `beside`, and db.
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
     goes back, another follows it: `progress` has tickets for the parts of the gradients, and marks
