@@ -69,8 +69,6 @@ NO_SUM = 0, 0, 0, 0
 # dX to begin with, and dX (T, columns of whole panels)
 Errors = tuple[Array, Array, Array, Array]
 
-_share = lean_helper(threads.share)
-
 
 @lean_kernel
 def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
@@ -380,7 +378,7 @@ def _part_of_gradients(
             _wait_for(0, batch, progress)
             _add_rows(da, own, db.reshape(db.size))
         else:
-            unit, unit_end = _share(totals[0].shape[1], ticket - blocks, units, ROWS)
+            unit, unit_end = threads.share(totals[0].shape[1], ticket - blocks, units, ROWS)
             some = rooms[part], unit, unit_end, batch, progress
             _add_units(da, own, db.shape[1], Ys, totals, rests, places, *some)
             _put_rests(totals, Ys, rests, places, unit, unit_end)

@@ -32,6 +32,7 @@ TILE, AT_ONCE = 6, 8
 BLOCK = 2 * TILE
 
 
+@lean_helper
 def pays(rows: int, nbytes: int) -> bool:
     """Whether it is worth while beside so many rows' product with a matrix of so many bytes.
 

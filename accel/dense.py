@@ -41,8 +41,6 @@ UNITS, UNIT_ROWS = 2, 64
 # rows that a bias's gradient sums up before it adds to the total
 SUM_ROWS = 64
 
-_share, _panel_rows = lean_helper(threads.share), lean_helper(panel_rows)
-
 
 @contracted
 def add_scaled(y: Array, factor: Any, x: Array) -> None:
@@ -195,8 +193,8 @@ def _place(N: int, K: int, w: int, deep: int) -> tuple[int, int]:
     All of M (K, N) is packed: blocks of DEPTH rows, the last one perhaps of fewer, with parts each.
     """
     panels = -(-N // w)
-    start = deep // DEPTH * panels * _panel_rows(DEPTH, w, FEW, panels) * w
-    return start, _panel_rows(min(DEPTH, K - deep), w, FEW, panels)
+    start = deep // DEPTH * panels * panel_rows(DEPTH, w, FEW, panels) * w
+    return start, panel_rows(min(DEPTH, K - deep), w, FEW, panels)
 
 
 @lean_helper
@@ -218,8 +216,8 @@ def _part_of_product(
     w, K, N = rest.shape[1], x.shape[1], y.shape[1]
     unit = take(tickets)
     while unit < row_units * column_units:
-        row, row_end = _share(len(x), unit // column_units, row_units, 4)
-        panel, panel_end = _share(-(-N // w), unit % column_units, column_units, 2)
+        row, row_end = threads.share(len(x), unit // column_units, row_units, 4)
+        panel, panel_end = threads.share(-(-N // w), unit % column_units, column_units, 2)
         first, last, panels = panel * w, min(panel_end * w, N), panel_end - panel
         for deep in range(0, max(K, 1), DEPTH):
             deep_end = min(deep + DEPTH, K)
@@ -227,7 +225,7 @@ def _part_of_product(
                 start, deeper = _place(N, K, w, deep)
                 packed = panels_in(rooms[0, start + panel * deeper * w :], panels, deeper, w)
             else:
-                deeper = _panel_rows(deep_end - deep, w, row_end - row, panels)
+                deeper = panel_rows(deep_end - deep, w, row_end - row, panels)
                 packed = panels_in(rooms[part], panels, deeper, w)
                 _pack_panels(M, transposed, first, last, deep, deep_end, packed)
             _add_panels(x, packed, first, last, deep, deep_end, b, y, rest, code, row, row_end)

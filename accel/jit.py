@@ -34,14 +34,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numpy as np
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+from numba.extending import register_jitable
 
 from nnspec.accel.host import AMX, FIRST_CACHE
 
@@ -84,24 +87,67 @@ class _VectorLowering(NativeLowering):  # type: ignore[misc]
         return _Lower
 
 
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """A helper's code, for its callers to take in as it is.
+
+    Numba would optimise it, and make machine code of it, for each helper and once more for each
+    caller that has taken it in: three quarters of the time until a kernel is there.
+    """
+
+    # whom Numba tells the code's environment
+    codegen = SimpleNamespace(set_env=lambda name, environment: None)
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(_VectorLowering):
+    _name = "part_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        """Lower into a part."""
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        return bool(super().run_pass(state))
+
+
 class Compiler(CompilerBase):  # type: ignore[misc]
     """Numba's own passes, but for that of vectors."""
+
+    lowering: type[NativeLowering] = _VectorLowering
 
     def define_pipelines(self) -> list[Any]:
         """The one pipeline there is."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
-            (_VectorLowering if each is NativeLowering else each, why)
+            (self.lowering if each is NativeLowering else each, why)
             for each, why in pipeline.passes
         ]
         pipeline.finalize()
         return [pipeline]
 
 
+class PartCompiler(Compiler):
+    """The same for a helper."""
+
+    lowering = _PartLowering
+
+
 # without numpy's error model a division checks for 0 and raises; never all of fastmath: it makes
 # isnan(nan) False
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "pipeline_class": Compiler}
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "pipeline_class": Compiler,
+    "no_cfunc_wrapper": True,
+}
 LEAN = OPTIONS | {"_nrt": False}
+# for a helper, which has no code for Python to call
+PART = {"pipeline_class": PartCompiler}
 
 _lock = threading.Lock()
 _texts: dict[str, bytes | None] = {}
@@ -121,19 +167,15 @@ def text(module: str) -> bytes | None:
 
 
 def helper(function: Callable[P, R]) -> Callable[P, R]:
-    """A function for kernels to call, from any file; compiled into each of them."""
-    text(function.__module__)
-    compiled: Callable[P, R] = njit(**OPTIONS)(function)
-    return compiled
+    """A function for kernels to call, from any file, and compiled into each; Python may call it."""
+    return _part(function, OPTIONS)
 
 
 def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
     """A helper without reference counts: it makes no array and returns none."""
-    text(function.__module__)
     # the caller would count down what was never counted up
     assert "Array" not in str(inspect.signature(function).return_annotation)
-    compiled: Callable[P, R] = njit(**LEAN)(function)
-    return compiled
+    return _part(function, LEAN)
 
 
 def lean_view(function: Callable[P, R]) -> Callable[P, R]:
@@ -148,9 +190,13 @@ def lean_view(function: Callable[P, R]) -> Callable[P, R]:
 
 def contracted(function: Callable[P, R]) -> Callable[P, R]:
     """A helper whose a * b + c may be one fused instruction, which rounds once."""
+    return _part(function, OPTIONS | {"fastmath": {"contract"}})
+
+
+def _part(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
     text(function.__module__)
-    compiled: Callable[P, R] = njit(fastmath={"contract"}, **OPTIONS)(function)
-    return compiled
+    there: Callable[P, R] = register_jitable(**options | PART)(function)
+    return there
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

@@ -51,6 +51,7 @@ BLOCK_ROWS = 2 * PARTS * TILE // (4 * PANEL)
 ON = AMX and not config.DISABLE_JIT
 
 
+@lean_helper
 def panel_rows(K: int, w: int, rows: int, panels: int) -> int:
     """Rows of a panel of K rows and w columns: with parts where so many rows meet so many panels.
 

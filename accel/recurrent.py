@@ -54,8 +54,6 @@ Packed = tuple[Array, Array, Array]
 # (steps, B, gates columns), of how many steps at once, and whether beside the steps before these
 Inputs = tuple[Array, Array, Array, Array, int, bool]
 
-_pays = lean_helper(pays)
-
 
 @lean_kernel
 def _pack_layer(
@@ -108,7 +106,7 @@ def steps_at_once(X: Array, W_h: Array, a: Array, progress: Array) -> tuple[int,
     step = a.shape[1] * a.shape[2] * a.itemsize
     if progress.size:
         return AHEAD, False
-    if X.shape[2] and _pays(X.shape[1], W_h.size * W_h.itemsize):
+    if X.shape[2] and pays(X.shape[1], W_h.size * W_h.itemsize):
         return BLOCK, True
     return _steps_in(step), False
 

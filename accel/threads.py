@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from nnspec.accel.arrays import Array
-from nnspec.accel.jit import config
+from nnspec.accel.jit import config, lean_helper
 from nnspec.accel.team import LIMIT, TASK, all_left, announce, new_team, serve
 
 # a thread that is awake begins a task of Python's some 20 µs after its caller, as both need the
@@ -126,6 +126,7 @@ def in_turn(count: int, units: int, work: Callable[[int], Any]) -> None:
     together(count, part)
 
 
+@lean_helper
 def share(total: int, index: int, count: int, multiple: int = 1) -> tuple[int, int]:
     """The part of 0 … total-1 that thread `index` of `count` does, in whole multiples."""
     units = -(-total // multiple)

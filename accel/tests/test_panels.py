@@ -6,19 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from nnspec.accel.jit import config, helper
+from nnspec.accel.jit import config, kernel
 from nnspec.accel.packed import width
 from nnspec.accel.panels import all_finite, take_in
 
 Array = npt.NDArray[Any]
 
 
-@helper
+@kernel
 def _taken_in(x: Array, scale: Any, before: bool, m: Array, total: Array, factor: Array) -> None:
     take_in(x, 0, x.shape[1], x.shape[0], scale, before, m, total, factor, 0)
 
 
-@helper
+@kernel
 def _finite(x: Array) -> bool:
     return all_finite(x, 0, x.shape[0])
 
