@@ -398,7 +398,8 @@ def clip_gradient_norm(
     (flat,) = arrays(g=(np.concatenate([g.reshape(1, -1) for g in gradients], axis=1), "R N"))
     norm = _norms(flat)
     factor = threshold / np.maximum(norm, threshold)
-    c_U, c_W, c_V = ((factor * g.reshape(-1)).reshape(g.shape) for g in gradients)
+    with np.errstate(invalid="ignore"):  # an infinite norm's factor is 0, and 0 times infinity NaN
+        c_U, c_W, c_V = ((factor * g.reshape(-1)).reshape(g.shape) for g in gradients)
     return c_U, c_W, c_V, norm.reshape(())
 
 
