@@ -24,13 +24,14 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
-from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel
 from nnspec.accel.packed import (
     ROWS,
     add_to,
     aligned,
     fill,
     multiply,
+    multiply_by_turns,
     pack,
     panels_in,
     room_for,
@@ -65,8 +66,8 @@ FEW = 32
 # A kernel has one signature: always three sums, of no gates where there are fewer
 Sums = tuple[tuple[int, int, int, int], tuple[int, int, int, int], tuple[int, int, int, int]]
 NO_SUM = 0, 0, 0, 0
-# of all steps of one row: da (T, columns), M (panels, columns, WIDTH) for da W_x, zeros (1, …) for
-# dX to begin with, and dX (T, columns of whole panels)
+# of all steps of one row: da (T, columns) of the gates that x meets, M (panels, columns, WIDTH) for
+# da W_x, zeros (1, …) for dX to begin with, and dX (T, columns of whole panels)
 Errors = tuple[Array, Array, Array, Array]
 
 
@@ -140,14 +141,14 @@ def _wait_for(row: int, B: int, progress: Array) -> None:
         wait(mark_of(progress, row // B), 1)
 
 
-@lean_view
+@inlined
 def errors_of(da: Array, M: Array, zeros: Array, dX: Array) -> Errors:
-    """What the steps back of one row do dX from; da is (T, B, gates, columns), all for x too."""
+    """What the steps back of one row do dX from; da is (T, B, gates, columns), x's the first."""
     (T, B, G, columns), filled = da.shape, dX.shape[2]
-    return da.reshape(T * B, G * columns), M, zeros, dX.reshape(T * B, filled)
+    return da.reshape(T * B, G * columns)[:, : M.shape[1]], M, zeros, dX.reshape(T * B, filled)
 
 
-@lean_view
+@inlined
 def _rows_beside(errors: Errors, t: int) -> Other:
     """What is done beside step t on the way back: dX of the block of steps behind its own."""
     da, M, _, dX = errors
@@ -190,8 +191,23 @@ def last_rows(errors: Errors, W: Array, panel: int, panel_end: int, left: int) -
     add_to(zeros.reshape(zeros.size), 0, da[:end], M, dX[:end], part[1], part[2])
 
 
+@inlined
+def hand_down(
+    da: Array, W: Array, carry: Array, panel: int, panel_end: int, t: int, errors: Errors, left: int
+) -> int:
+    """carry += da W in the step t back; where tiles of dX are left, of one row.
+
+    Then some of these are done beside it. Returns how many are left.
+    """
+    backwards = t % 2 == 1
+    if left:
+        return _hand_down_beside(da, W, carry, panel, panel_end, backwards, errors, t, left)
+    multiply_by_turns(da, W, carry, panel, panel_end, backwards)
+    return 0
+
+
 @lean_helper
-def hand_down_beside(
+def _hand_down_beside(
     da: Array,
     W: Array,
     carry: Array,
@@ -202,13 +218,11 @@ def hand_down_beside(
     t: int,
     left: int,
 ) -> int:
-    """carry += da W of one row, and beside it tiles of dX; how many are left."""
     other, part = _rows_beside(errors, t), _part_of_dX(errors[1], W, panel, panel_end)
-    some = carry[:, 0:]  # a part, as on the way there: for another type all is compiled once more
-    return multiply_beside(da, W, some, panel, panel_end, backwards, other, part, left)
+    return multiply_beside(da, W, carry, panel, panel_end, backwards, other, part, left)
 
 
-@lean_view
+@inlined
 def _rows(x: Array, own: tuple[int, int, bool], o: int, start: int, end: int) -> Array:
     """Rows start … end-1 of `own`'s o-th part, of x (T, B, K)."""
     row, _, across = own
@@ -490,9 +504,7 @@ def go_back(
     each = PARTS if da.shape[2] * H >= WIDE else 1
     cost = float(T) * B * H * adds
     follow = T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels)
-    all_gates = M.shape[1] == da.shape[2] * da.shape[3]
-    pay = T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
-    beside = all_gates and pay and not follow
+    beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
     to_inputs = M, zeros.reshape(1, filled), rows, beside
     given = da, M[:0] if beside else M, zeros, rows, Ys, places
     if follow:

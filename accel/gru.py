@@ -16,7 +16,7 @@ from nnspec.accel.backward import (
     errors_of,
     for_errors,
     go_back,
-    hand_down_beside,
+    hand_down,
     last_errors,
     last_rows,
     next_rows,
@@ -26,11 +26,10 @@ from nnspec.accel.backward import (
 )
 from nnspec.accel.dense import named
 from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import multiply_by_turns, room_for
+from nnspec.accel.packed import room_for
 from nnspec.accel.recurrent import (
     Packed,
     add_gates,
-    add_gates_beside,
     block_beside,
     in_steps,
     inputs_ahead,
@@ -92,6 +91,7 @@ def _steps(
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    own_panels = panels, panel, panel_end
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
@@ -102,23 +102,16 @@ def _steps(
         own = row, row_end, panel, panel_end
         tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
-            odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
+            h_prev = h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            step = h_rows, V_h[: 2 * panels], rows, panels, panel, panel_end, odd
-            if tiles:
-                tiles = add_gates_beside(*step, other, tiles)
-            else:
-                add_gates(*step)
+            tiles = add_gates(h_rows, V_h[: 2 * panels], rows, own_panels, t, other, tiles)
             for i in range(row, row_end):
                 z, r = gate_t[i, 0, first:last], gate_t[i, 1, first:last]
                 _gates(z, r, h_prev[i, first:last], d[i, first:last])
             meet(barrier, count)  # the product takes all of d
-            step = d[row:row_end], W_h[2], rows[:, 2 * columns :], panels, panel, panel_end, odd
-            if tiles:
-                tiles = add_gates_beside(*step, other, tiles)
-            else:
-                add_gates(*step)
+            d_rows, rows_n = d[row:row_end], rows[:, 2 * columns :]
+            tiles = add_gates(d_rows, W_h[2], rows_n, own_panels, t, other, tiles)
             for i in range(row, row_end):
                 z, n = gate_t[i, 0, first:last], gate_t[i, 2, first:last]
                 if t < lengths[i]:
@@ -212,12 +205,8 @@ def _states_vjp(
                 d[t, i, first:last], dd[i, first:last],
             )  # fmt: skip
         meet(barrier, count)  # the product takes all of da_n
-        part = panel, panel_end, t % 2 == 1
         of_n, of_zr = a[t, row:row_end, 2], flat[t, row:row_end, : 2 * columns]
-        if tiles:
-            tiles = hand_down_beside(of_n, W_n, dd[row:row_end], *part, errors, t, tiles)
-        else:
-            multiply_by_turns(of_n, W_n, dd[row:row_end], *part)
+        tiles = hand_down(of_n, W_n, dd[row:row_end], panel, panel_end, t, errors, tiles)
         for i in range(row, row_end):
             if t < lengths[i]:
                 r, h_prev = a[t, i, 1, first:last], h_prevs[t, i, first:last]
@@ -225,10 +214,7 @@ def _states_vjp(
                 _error_r(r, dd[i, first:last], h_prev, rest, error)
         went_back(t, progress)
         meet(barrier, count)
-        if tiles:
-            tiles = hand_down_beside(of_zr, W_zr, carry[row:row_end], *part, errors, t, tiles)
-        else:
-            multiply_by_turns(of_zr, W_zr, carry[row:row_end], *part)
+        tiles = hand_down(of_zr, W_zr, carry[row:row_end], panel, panel_end, t, errors, tiles)
     if beside:
         last_rows(errors, W_n, panel, panel_end, tiles)
 
@@ -294,10 +280,11 @@ def _after_steps(
 ) -> None:
     T, B, H = h.shape
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    panels, columns = W_h.shape[1], a.shape[3]
+    columns = a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    own_panels = W_h.shape[1], panel, panel_end
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
@@ -308,14 +295,10 @@ def _after_steps(
         own = row, row_end, panel, panel_end
         tiles, other = inputs_ready(inputs, begin, progress, tiles, *own), block_beside(inputs, end)
         for t in range(begin, end):
-            odd, h_prev = t % 2 == 1, h[t - 1] if t > 0 else h_0
+            h_prev = h[t - 1] if t > 0 else h_0
             h_rows, rows = h_prev[row:row_end], flat[place + t - begin, row:row_end]
             gate_t = a[place + t - begin]
-            step = h_rows, V_h, rows[:, columns:], panels, panel, panel_end, odd
-            if tiles:
-                tiles = add_gates_beside(*step, other, tiles)
-            else:
-                add_gates(*step)
+            tiles = add_gates(h_rows, V_h, rows[:, columns:], own_panels, t, other, tiles)
             for i in range(row, row_end):
                 if t >= lengths[i]:
                     h[t, i, first:last] = 0
@@ -364,6 +347,10 @@ def _after_states_vjp(
     lengths: Array,  # (B,)
     a: Array,  # (T, B, 4, columns): n, z, r and q, then their errors
     carry: Array,  # (B, columns): dh_T, then dh_0
+    M: Array,  # these three: see `backward.Errors`
+    zeros: Array,
+    dX: Array,
+    beside: bool,
     progress: Array,
     row: int,
     row_end: int,
@@ -375,7 +362,10 @@ def _after_states_vjp(
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
+    errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
+        if beside:
+            tiles = next_rows(errors, W_h, t, panel, panel_end, tiles)
         for i in range(row, row_end):
             clear_beyond(a[t, i], H)
             if t >= lengths[i]:
@@ -387,8 +377,10 @@ def _after_states_vjp(
             _errors_old(n, z, r, q, h_prev, dh_t, carry[i, first:last])
         went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
-        errors = flat[t, row:row_end, columns:]
-        multiply_by_turns(errors, W_h, carry[row:row_end], panel, panel_end, t % 2 == 1)
+        of_h = flat[t, row:row_end, columns:]
+        tiles = hand_down(of_h, W_h, carry[row:row_end], panel, panel_end, t, errors, tiles)
+    if beside:
+        last_rows(errors, W_h, panel, panel_end, tiles)
 
 
 def _pack_after(
@@ -713,8 +705,7 @@ def gru_reset_after_sequence_vjp(
     carry, dW = last_errors(dh_T, a.shape[3]), np.zeros((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
-        # without what dX is done beside the steps with: it takes errors of all gates, not of q
-        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part[4:])
+        _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)
 
     X_valid, weights = valid_alone(X, lengths), (W, W_z, W_r)
     # the errors of n stand first for x and last for h

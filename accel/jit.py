@@ -1,8 +1,8 @@
 """Compilation: `kernel` for what Python calls, `helper` for what kernels call, and the disk cache.
 
 A view of an array costs a count of its references, up and down, each as long as a small product.
-What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`; what
-returns a part of an array to those alone is a `lean_view`.
+What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`. What
+returns a part of an array to those alone, or is due in every step, is `inlined`.
 
 Numba keys a cached kernel on the text of the kernel's own file: after an edit of a helper in
 another file it goes on to load the old machine code. Nor does it key on NUMBA_BOUNDSCHECK. So each
@@ -178,10 +178,10 @@ def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
     return _part(function, LEAN)
 
 
-def lean_view(function: Callable[P, R]) -> Callable[P, R]:
-    """A helper that returns parts of arrays, for lean helpers and lean kernels alone.
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """A helper that becomes a part of lean helpers and kernels, before there are types.
 
-    It becomes a part of them, before there are types: by itself, Numba would refuse it.
+    It costs no call, and may return parts of arrays: by itself, Numba would refuse that.
     """
     text(function.__module__)
     compiled: Callable[P, R] = njit(inline="always", **LEAN)(function)
@@ -211,8 +211,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def lean_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A kernel without reference counts: it makes no array, and calls no helper that returns one.
 
-    Such a helper would count up what is never counted down, and the array would never be freed; a
-    `lean_view` does not.
+    Such a helper would count up what is never counted down, and the array would never be freed; one
+    that is `inlined` does not.
     """
     return _called(function, LEAN)
 

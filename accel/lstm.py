@@ -16,7 +16,7 @@ from nnspec.accel.backward import (
     errors_of,
     for_errors,
     go_back,
-    hand_down_beside,
+    hand_down,
     last_errors,
     last_rows,
     next_rows,
@@ -27,11 +27,10 @@ from nnspec.accel.backward import (
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
 from nnspec.accel.jit import kernel, lean_helper, lean_kernel
-from nnspec.accel.packed import fill, multiply_by_turns
+from nnspec.accel.packed import fill
 from nnspec.accel.recurrent import (
     Packed,
     add_gates,
-    add_gates_beside,
     block_beside,
     in_steps,
     inputs_ahead,
@@ -120,6 +119,7 @@ def _steps(
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
+    own_panels = W_h.shape[1], panel, panel_end
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
@@ -133,11 +133,8 @@ def _steps(
             h_prev = h[t - 1] if t > 0 else h_0
             gate_t = a[place + t - begin]
             rows = flat[place + t - begin, row:row_end]
-            step = h_prev[row:row_end], V_h, rows, W_h.shape[1], panel, panel_end, t % 2 == 1
-            if tiles:
-                tiles = add_gates_beside(*step, other, tiles)
-            else:
-                add_gates(*step)
+            h_rows = h_prev[row:row_end]
+            tiles = add_gates(h_rows, V_h, rows, own_panels, t, other, tiles)
             for n in range(row, row_end):
                 cell = c[n, first:last]
                 kept = cells[t, n, first:last] if keep else cell
@@ -243,11 +240,8 @@ def _states_vjp(
             _errors(i, f, g, o, see, c, c_prev, dh_t, error, dcell, peepholes)
         went_back(t, progress)
         meet(barrier, count)  # the product takes the errors of all units
-        step = flat[t, row:row_end], W_h, carry[row:row_end], panel, panel_end, t % 2 == 1
-        if tiles:
-            tiles = hand_down_beside(*step, errors, t, tiles)
-        else:
-            multiply_by_turns(*step)
+        da_t, error_t = flat[t, row:row_end], carry[row:row_end]
+        tiles = hand_down(da_t, W_h, error_t, panel, panel_end, t, errors, tiles)
     if beside:
         last_rows(errors, W_h, panel, panel_end, tiles)
 

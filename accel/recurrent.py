@@ -15,8 +15,17 @@ import numpy as np
 
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array, all_steps
-from nnspec.accel.beside import BLOCK, Other, begin_other, finish, multiply_beside, pays, tiles
-from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
+from nnspec.accel.beside import (
+    BLOCK,
+    Other,
+    Part,
+    begin_other,
+    finish,
+    multiply_beside,
+    pays,
+    tiles,
+)
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -119,7 +128,7 @@ def place_of(begin: int, inputs: Inputs) -> int:
     return begin if steps == X.shape[0] else begin % (steps - steps % at_once)
 
 
-@lean_view
+@inlined
 def block_beside(inputs: Inputs, begin: int) -> Other:
     """What is done beside the steps before `begin`, if anything: these steps' inputs' part."""
     X, W_x, _, a, at_once, beside = inputs
@@ -192,7 +201,7 @@ def new_progress(T: int) -> Array:
     return np.zeros((1 + -(-T // AHEAD)) * LINE, np.int64)
 
 
-@lean_view
+@inlined
 def mark_of(progress: Array, t: int) -> Array:
     """The mark of the block that step t is in."""
     return progress[(1 + t // AHEAD) * LINE :]
@@ -213,45 +222,41 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> No
     together(T, B, per_row, panels, lambda *part: work(NOTHING, *part, *threads.ALONE))
 
 
-@lean_helper
+@inlined
 def add_gates(
     x: Array,  # (rows, K)
     W: Array,  # (gates panels, K, WIDTH)
     a: Array,  # (rows, at least gates columns): from the first of these gates on
-    panels: int,  # of one gate
-    panel: int,
-    panel_end: int,
-    backwards: bool,
-) -> None:
-    """a += x W_gᵀ for each gate g, of one thread's panels."""
+    part: Part,  # of the panels of a gate
+    t: int,
+    other: Other,
+    left: int,
+) -> int:
+    """a += x W_gᵀ in step t for each gate g; where tiles of the other product are left, of one row.
+
+    Then some of these are done beside it. Returns how many are left.
+    """
+    backwards = t % 2 == 1
+    if left:
+        return _gates_beside(x, W, a, part, backwards, other, left)
+    panels, panel, panel_end = part
     if panel_end - panel == panels:  # in one go: a call costs as much as a small product
         multiply_by_turns(x, W, a, 0, W.shape[0], backwards)
-        return
+        return 0
     count = W.shape[0] // panels
     for k in range(count):
         g = count - 1 - k if backwards else k
         of_gate, some = W[g * panels : (g + 1) * panels], a[:, g * panels * W.shape[2] :]
         multiply_by_turns(x, of_gate, some, panel, panel_end, backwards)
+    return 0
 
 
 @lean_helper
-def add_gates_beside(
-    x: Array,
-    W: Array,
-    a: Array,
-    panels: int,
-    panel: int,
-    panel_end: int,
-    backwards: bool,
-    other: Other,
-    left: int,
+def _gates_beside(
+    x: Array, W: Array, a: Array, part: Part, backwards: bool, other: Other, left: int
 ) -> int:
-    """`add_gates` of one row, and some of the other product's last tiles; how many are left.
-
-    Not `add_gates` itself: to hand on so many arrays takes longer than the product of a small step.
-    """
-    part, each = (panels, panel, panel_end), panels
-    if panel_end - panel == panels:
+    each, panel, panel_end = part
+    if panel_end - panel == each:
         each, panel_end = W.shape[0], W.shape[0]
     count = W.shape[0] // each
     for k in range(count):

@@ -16,7 +16,7 @@ from nnspec.accel.backward import (
     errors_of,
     for_errors,
     go_back,
-    hand_down_beside,
+    hand_down,
     last_errors,
     last_rows,
     next_rows,
@@ -26,10 +26,10 @@ from nnspec.accel.backward import (
 )
 from nnspec.accel.dense import layer, layer_vjp, named
 from nnspec.accel.jit import lean_helper, lean_kernel
-from nnspec.accel.packed import multiply_by_turns, room_for
+from nnspec.accel.packed import room_for
 from nnspec.accel.recurrent import (
     Packed,
-    add_gates_beside,
+    add_gates,
     block_beside,
     in_steps,
     inputs_ahead,
@@ -90,7 +90,7 @@ def _steps(
 ) -> None:
     T, B, H = S.shape
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
-    V_x = U[0]
+    V_x, own_panels = U[0], (W.shape[1], panel, panel_end)
     flat = a.reshape(a.shape[0], B, a.shape[3])
     if part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
@@ -104,12 +104,8 @@ def _steps(
         for t in range(begin, end):
             S_prev = S[t - 1] if t > 0 else S_0
             a_t = flat[place + t - begin]
-            rows, odd = a_t[row:row_end], t % 2 == 1
-            step = S_prev[row:row_end], W[0], rows
-            if tiles:
-                tiles = add_gates_beside(*step, W.shape[1], panel, panel_end, odd, other, tiles)
-            else:
-                multiply_by_turns(*step, panel, panel_end, odd)
+            S_rows, rows = S_prev[row:row_end], a_t[row:row_end]
+            tiles = add_gates(S_rows, W[0], rows, own_panels, t, other, tiles)
             for i in range(row, row_end):
                 if t < lengths[i]:
                     _activate(a_t[i, first:last], S[t, i, first:last], code)
@@ -169,11 +165,8 @@ def _states_vjp(
                 delta[t, i, 0, first:last] = 0
         went_back(t, progress)
         meet(barrier, count)  # the product takes all of δ_t
-        step = flat[t, row:row_end], W, carry[row:row_end], panel, panel_end, t % 2 == 1
-        if tiles:
-            tiles = hand_down_beside(*step, errors, t, tiles)
-        else:
-            multiply_by_turns(*step)
+        da_t, error_t = flat[t, row:row_end], carry[row:row_end]
+        tiles = hand_down(da_t, W, error_t, panel, panel_end, t, errors, tiles)
     if beside:
         last_rows(errors, W, panel, panel_end, tiles)
 
