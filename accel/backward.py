@@ -24,7 +24,7 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
-from nnspec.accel.jit import inlined, lean_helper, lean_kernel
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -141,14 +141,14 @@ def _wait_for(row: int, B: int, progress: Array) -> None:
         wait(mark_of(progress, row // B), 1)
 
 
-@inlined
+@lean_view
 def errors_of(da: Array, M: Array, zeros: Array, dX: Array) -> Errors:
     """What the steps back of one row do dX from; da is (T, B, gates, columns), x's the first."""
     (T, B, G, columns), filled = da.shape, dX.shape[2]
     return da.reshape(T * B, G * columns)[:, : M.shape[1]], M, zeros, dX.reshape(T * B, filled)
 
 
-@inlined
+@lean_view
 def _rows_beside(errors: Errors, t: int) -> Other:
     """What is done beside step t on the way back: dX of the block of steps behind its own."""
     da, M, _, dX = errors
@@ -222,7 +222,7 @@ def _hand_down_beside(
     return multiply_beside(da, W, carry, panel, panel_end, backwards, other, part, left)
 
 
-@inlined
+@lean_view
 def _rows(x: Array, own: tuple[int, int, bool], o: int, start: int, end: int) -> Array:
     """Rows start … end-1 of `own`'s o-th part, of x (T, B, K)."""
     row, _, across = own

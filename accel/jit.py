@@ -1,8 +1,9 @@
 """Compilation: `kernel` for what Python calls, `helper` for what kernels call, and the disk cache.
 
 A view of an array costs a count of its references, up and down, each as long as a small product.
-What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`. What
-returns a part of an array to those alone, or is due in every step, is `inlined`.
+What neither makes an array nor returns one does without: `lean_kernel` and `lean_helper`; what
+returns a part of an array to those alone is a `lean_view`. A call costs some 20 ns, as an array is
+ten numbers to hand on: what every step of a small layer calls is `inlined`.
 
 Numba keys a cached kernel on the text of the kernel's own file: after an edit of a helper in
 another file it goes on to load the old machine code. Nor does it key on NUMBA_BOUNDSCHECK. So each
@@ -146,8 +147,6 @@ OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": True,
 }
 LEAN = OPTIONS | {"_nrt": False}
-# for a helper, which has no code for Python to call
-PART = {"pipeline_class": PartCompiler}
 
 _lock = threading.Lock()
 _texts: dict[str, bytes | None] = {}
@@ -179,9 +178,14 @@ def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """A helper that becomes a part of lean helpers and kernels, before there are types.
+    """A lean helper that costs no call: its code stands wherever it is called."""
+    return _part(function, LEAN, inline=True)
 
-    It costs no call, and may return parts of arrays: by itself, Numba would refuse that.
+
+def lean_view(function: Callable[P, R]) -> Callable[P, R]:
+    """A helper that returns parts of arrays, for lean helpers and lean kernels alone.
+
+    It becomes a part of them, before there are types: by itself, Numba would refuse it.
     """
     text(function.__module__)
     compiled: Callable[P, R] = njit(inline="always", **LEAN)(function)
@@ -193,9 +197,13 @@ def contracted(function: Callable[P, R]) -> Callable[P, R]:
     return _part(function, OPTIONS | {"fastmath": {"contract"}})
 
 
-def _part(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+def _part(
+    function: Callable[P, R], options: dict[str, Any], *, inline: bool = False
+) -> Callable[P, R]:
     text(function.__module__)
-    there: Callable[P, R] = register_jitable(**options | PART)(function)
+    # where nothing is said of inlining, a helper is as its first caller
+    how = options | {"pipeline_class": PartCompiler, "forceinline": inline}
+    there: Callable[P, R] = register_jitable(**how)(function)
     return there
 
 
@@ -211,8 +219,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def lean_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """A kernel without reference counts: it makes no array, and calls no helper that returns one.
 
-    Such a helper would count up what is never counted down, and the array would never be freed; one
-    that is `inlined` does not.
+    Such a helper would count up what is never counted down, and the array would never be freed; a
+    `lean_view` does not.
     """
     return _called(function, LEAN)
 

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, loop, view
 from nnspec.accel.host import FIRST_CACHE, VECTOR
-from nnspec.accel.jit import config, inlined, lean_helper
+from nnspec.accel.jit import config, inlined, lean_helper, lean_view
 from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
 
 # rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
@@ -73,7 +73,7 @@ def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return room
 
 
-@inlined
+@lean_view
 def panels_in(room: Array, count: int, depth: int, w: int) -> Array:
     """So many panels of so many rows, in the room's beginning."""
     return room[: count * depth * w].reshape(count, depth, w)
@@ -372,7 +372,7 @@ def fill(y: Array, x: Array) -> None:
         y[k] = x[k]
 
 
-@lean_helper
+@inlined
 def multiply_by_turns(
     x: Array, packed: Array, y: Array, first: int, last: int, backwards: bool
 ) -> None:
@@ -429,7 +429,7 @@ def add_to(s: Array, s_row: int, x: Array, packed: Array, y: Array, first: int, 
                 _add_block(y, y_row, x, *part)
 
 
-@lean_helper
+@inlined
 def _add_row(
     s: Array, x: Array, packed: Array, y: Array, first: int, last: int, backwards: bool
 ) -> None:

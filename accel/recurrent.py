@@ -25,7 +25,7 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
-from nnspec.accel.jit import inlined, lean_helper, lean_kernel
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -128,7 +128,7 @@ def place_of(begin: int, inputs: Inputs) -> int:
     return begin if steps == X.shape[0] else begin % (steps - steps % at_once)
 
 
-@inlined
+@lean_view
 def block_beside(inputs: Inputs, begin: int) -> Other:
     """What is done beside the steps before `begin`, if anything: these steps' inputs' part."""
     X, W_x, _, a, at_once, beside = inputs
@@ -201,7 +201,7 @@ def new_progress(T: int) -> Array:
     return np.zeros((1 + -(-T // AHEAD)) * LINE, np.int64)
 
 
-@inlined
+@lean_view
 def mark_of(progress: Array, t: int) -> Array:
     """The mark of the block that step t is in."""
     return progress[(1 + t // AHEAD) * LINE :]

@@ -17,7 +17,7 @@ import numpy as np
 from nnspec.accel import threads
 from nnspec.accel.arrays import Array
 from nnspec.accel.host import VECTOR
-from nnspec.accel.jit import inlined, lean_helper, lean_kernel
+from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     multiply,
@@ -181,13 +181,13 @@ def _odd_part(a: Array, keep: Array, M: Array, y: Array) -> None:
                         y[r, c] += a[r, d] * M[d, c]
 
 
-@inlined
+@lean_view
 def _cut(room: Array, size: int) -> tuple[Array, Array]:
     """The first numbers of the room, and the rest."""
     return room[:size], room[size:]
 
 
-@inlined
+@lean_view
 def _rows_in(room: Array, rows: int, columns: int) -> Array:
     return room[: rows * columns].reshape(rows, columns)
 
@@ -322,7 +322,7 @@ def _sees_any(mask: Array, query: int, keys: int) -> bool:
     return keys > 0 and bool(row[:keys].any())
 
 
-@inlined
+@lean_view
 def _for_head(mask: Array, b: int, n: int) -> Array:
     """One head's mask, (L or 1, S or 1)."""
     one: Array = mask[b if mask.shape[0] > 1 else 0, n if mask.shape[1] > 1 else 0]
