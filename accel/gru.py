@@ -25,7 +25,7 @@ from nnspec.accel.backward import (
     went_back,
 )
 from nnspec.accel.dense import named
-from nnspec.accel.jit import lean_helper, lean_kernel
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel
 from nnspec.accel.packed import room_for
 from nnspec.accel.recurrent import (
     Packed,
@@ -46,7 +46,7 @@ from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
 
-@lean_helper
+@inlined
 def _gates(z: Array, r: Array, h_prev: Array, d: Array) -> None:
     """z and r in place of their preactivations, and d = r h_prev."""
     for k in range(0, z.size, lanes(z)):
@@ -56,7 +56,7 @@ def _gates(z: Array, r: Array, h_prev: Array, d: Array) -> None:
         put(d, k, r_t * take(h_prev, k))
 
 
-@lean_helper
+@inlined
 def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
     """n = tanh(a), in place of a, and h = (1 - z) h_prev + z n."""
     for k in range(0, n.size, lanes(n)):
@@ -130,7 +130,7 @@ def _states(*arguments: Any) -> None:
     _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
-@lean_helper
+@inlined
 def _errors_z_n(
     z: Array,  # these three: gates; then da_z, r as it was, and da_n
     r: Array,
@@ -152,7 +152,7 @@ def _errors_z_n(
         put(dd, k, zero_vector(z))
 
 
-@lean_helper
+@inlined
 def _error_r(r: Array, dd: Array, h_prev: Array, left: Array, carry: Array) -> None:
     """da_r in place of r, and carry = left + dd r, where dd is the error of r h_prev."""
     for k in range(0, r.size, lanes(r)):
@@ -242,7 +242,7 @@ def _run(
     return h, a
 
 
-@lean_helper
+@inlined
 def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) -> None:
     """z, r and n = tanh(a + r q) in place of preactivations, and h = z h_prev + (1 - z) n.
 
@@ -318,7 +318,7 @@ def _after_states(*arguments: Any) -> None:
     _after_in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
-@lean_helper
+@inlined
 def _errors_old(
     n: Array,  # these four: n, z, r and q, then da_n, da_z, da_r and dq
     z: Array,

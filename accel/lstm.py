@@ -26,7 +26,7 @@ from nnspec.accel.backward import (
 )
 from nnspec.accel.dense import add_outer, add_product, named
 from nnspec.accel.gru import gru_sequence, gru_sequence_vjp
-from nnspec.accel.jit import kernel, lean_helper, lean_kernel
+from nnspec.accel.jit import inlined, kernel, lean_helper, lean_kernel
 from nnspec.accel.packed import fill
 from nnspec.accel.recurrent import (
     Packed,
@@ -48,7 +48,7 @@ from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
 
-@lean_helper
+@inlined
 def _cell(
     i: Array,  # these four: preactivations; the gates where they are kept
     f: Array,
@@ -159,7 +159,7 @@ def _states(*arguments: Any) -> None:
     _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
-@lean_helper
+@inlined
 def _errors(
     i: Array,  # these four: gates, then the errors of their preactivations
     f: Array,

@@ -25,7 +25,7 @@ from nnspec.accel.backward import (
     went_back,
 )
 from nnspec.accel.dense import layer, layer_vjp, named
-from nnspec.accel.jit import lean_helper, lean_kernel
+from nnspec.accel.jit import inlined, lean_helper, lean_kernel
 from nnspec.accel.packed import room_for
 from nnspec.accel.recurrent import (
     Packed,
@@ -48,7 +48,7 @@ from nnspec.accel.vectors import lanes, put, take, zero_vector
 STATE_CODES = {"tanh": TANH, "sigmoid": SIGMOID}
 
 
-@lean_helper
+@inlined
 def _activate(a: Array, S: Array, code: int) -> None:
     """S = f(a)."""
     for k in range(0, a.size, lanes(a)):
@@ -58,7 +58,7 @@ def _activate(a: Array, S: Array, code: int) -> None:
             put(S, k, sigmoid(take(a, k)))
 
 
-@lean_helper
+@inlined
 def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
     """δ = f'(S) (dS + the error from the next step), which is used up."""
     for k in range(0, S.size, lanes(S)):
