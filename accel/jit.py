@@ -172,8 +172,6 @@ def helper(function: Callable[P, R]) -> Callable[P, R]:
 
 def lean_helper(function: Callable[P, R]) -> Callable[P, R]:
     """A helper without reference counts: it makes no array and returns none."""
-    # the caller would count down what was never counted up
-    assert "Array" not in str(inspect.signature(function).return_annotation)
     return _part(function, LEAN)
 
 
@@ -201,6 +199,8 @@ def _part(
     function: Callable[P, R], options: dict[str, Any], *, inline: bool = False
 ) -> Callable[P, R]:
     text(function.__module__)
+    if "_nrt" in options:  # its caller would count down what was never counted up
+        assert "Array" not in str(inspect.signature(function).return_annotation)
     # where nothing is said of inlining, a helper is as its first caller
     how = options | {"pipeline_class": PartCompiler, "forceinline": inline}
     there: Callable[P, R] = register_jitable(**how)(function)
