@@ -108,16 +108,22 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str | None = None
 
 
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def read(line: bytes, kind: type[Message]) -> Message:
     """The message in a line; raises MessageError."""
     try:
         return msgspec.json.decode(NEGATIVE_ZERO.sub(rb"-0.0", line), type=kind)
     except RecursionError:
         why = "it is nested too deeply"
-    except UnicodeDecodeError:
-        why = "it is not UTF-8"
-    except ValueError as error:
-        why = one_line(str(error), 300)
+    except ValueError as error:  # which of them, and in what words, differs by msgspec's version
+        why = one_line(str(error), 300) if _is_utf8(line) else "it is not UTF-8"
     raise MessageError(f"{excerpt(line)} ({why})")
 
 
