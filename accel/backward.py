@@ -7,8 +7,9 @@ goes back alone, another follows close behind; where each has many rows of its o
 alone: what another has written is in another's cache, and may be far away.
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from nnspec.accel.packed import (
     pack,
     panels_in,
     room_for,
+    rooms_for,
     transpose,
     width,
 )
@@ -71,9 +73,10 @@ NO_SUM = 0, 0, 0, 0
 Errors = tuple[Array, Array, Array, Array]
 
 
-@lean_kernel
-def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
-    columns = packed.shape[1] // count
+@lean_helper
+def _pack_gates(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
+    """K columns of so many gates' weights (H, …), for da W: (panels, gates columns, WIDTH)."""
+    columns = packed.shape[1] // max(count, 1)
     for g in range(count):
         W = weights[g]
         rows = packed[:, g * columns : (g + 1) * columns]
@@ -81,17 +84,56 @@ def _pack_errors(packed: Array, weights: Any, column: int, count: int, K: int) -
         rows[:, W.shape[0] :] = 0
 
 
-def for_errors(purpose: str, weights: Sequence[Array], column: int, K: int) -> Array:
-    """K columns of gates' weights (H, …), for da W: (panels, gates columns, WIDTH).
+@lean_kernel
+def _begin_back(
+    dh_T: Array,
+    carry: Array,
+    M: Array,
+    of_x: Any,
+    column: int,
+    x_gates: int,
+    E: Array,
+    of_h: Any,
+    h_gates: int,
+    F: Array,
+    of_rest: Any,
+    rest_gates: int,
+) -> None:
+    H = dh_T.shape[1]
+    for i in range(dh_T.shape[0]):
+        fill(carry[i, :H], dh_T[i])
+        carry[i, H:] = 0
+    _pack_gates(M, of_x, column, x_gates, of_x[0].shape[1] - column)
+    _pack_gates(E, of_h, 0, h_gates, H)
+    _pack_gates(F, of_rest, 0, rest_gates, H)
 
-    da is a row of preactivations' errors; the room is the thread's own, by its purpose.
+
+def begin_back(
+    dh_T: Array,  # (B, H)
+    of_x: Sequence[Array],  # (H, …), of each gate that x meets: x's columns are the last ones, …
+    column: int,  # … from here on
+    of_h: Sequence[Array],  # (H, …), of each gate that h meets: h's columns are the first H
+    of_rest: Sequence[Array] = (),  # and of those that meet it in a product of their own
+) -> tuple[Array, Array, Array, Array]:
+    """The error that the next step hands down, and the weights for what it hands on.
+
+    (B, columns), for the last step dh_T; then for da W of each of these three, da being a row of
+    preactivations' errors: (panels, gates columns, WIDTH). Room of the thread's own.
     """
-    H, dtype = len(weights[0]), weights[0].dtype
+    (B, H), dtype = dh_T.shape, dh_T.dtype
     w = width(dtype)
-    columns = -(-H // w) * w
-    packed = room_for(purpose, (-(-K // w), len(weights) * columns, w), dtype)
-    _pack_errors(packed, four(weights), column, len(weights), K)
-    return packed
+    columns, I = -(-H // w) * w, of_x[0].shape[1] - column
+    carry, M, E, F = rooms_for(
+        "begin_back",
+        dtype,
+        (B, columns),
+        (-(-I // w), len(of_x) * columns, w),
+        (columns // w, len(of_h) * columns, w),
+        (columns // w, len(of_rest) * columns, w),
+    )
+    given = four(of_x), column, len(of_x), E, four(of_h), len(of_h)
+    _begin_back(dh_T, carry, M, *given, F, four(of_rest or of_h), len(of_rest))
+    return carry, M, E, F
 
 
 def states(h_0: Array, T: int) -> tuple[Array, Array]:
@@ -99,14 +141,6 @@ def states(h_0: Array, T: int) -> tuple[Array, Array]:
     both = np.empty((T + 1, *h_0.shape), h_0.dtype)
     both[0] = h_0
     return both[:-1], both[1:]
-
-
-def last_errors(dh_T: Array, columns: int) -> Array:
-    """The error that the next step hands down, (B, columns): for the last step it is dh_T."""
-    B, H = dh_T.shape
-    carry = room_for("carry", (B, columns), dh_T.dtype)
-    carry[:, :H], carry[:, H:] = dh_T, 0
-    return carry
 
 
 def valid_alone(X: Array, lengths: Array) -> Array:
@@ -459,14 +493,57 @@ def _add_sums(sums: Added, others: Added) -> None:
         total += other
 
 
+class _Way(NamedTuple):
+    """What the sizes of a sequence say of its way back."""
+
+    zeros: Array  # (1, columns of dX's room: whole panels), never written to
+    rests: tuple[int, ...]  # rows of the sums' last panels, and …
+    no_rest: Array  # … where there are none, (0, WIDTH)
+    cost: float  # multiply-adds of the gradients
+    size: int  # numbers of a thread's room for them
+    units: int  # parts of the sums for each thread
+    alone: bool  # one thread goes back, …
+    follow: bool  # … and another follows it, …
+    beside: bool  # … or it does dX beside its steps
+
+
+@functools.lru_cache(256)
+def _way_back(
+    T: int,
+    B: int,
+    I: int,
+    H: int,
+    letter: str,  # of the dtype, whose own hash takes longer
+    x_gates: int,
+    gates: int,
+    depths: tuple[int, ...],
+    places: Sums,
+    per_row: int,
+    panels: int,
+    limit: int,
+) -> _Way:
+    dtype = np.dtype(letter)
+    w = width(dtype)
+    rests, adds = [], x_gates * I
+    for (gate, gate_end, _, _), K in zip(places, depths, strict=True):
+        rests.append((gate_end - gate) * H if K % w else 0)
+        adds += (gate_end - gate) * K
+    zeros, no_rest = np.zeros((1, -(-I // w) * w), dtype), np.zeros((0, w), dtype)
+    size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * max(-(-K // w) for K in depths)
+    cost, single = float(T) * B * H * adds, alone(T, B, per_row, panels)
+    follow = single and T > 2 * AHEAD and threads.useful(cost) > 1
+    beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
+    units = PARTS if gates * H >= WIDE else 1
+    return _Way(zeros, tuple(rests), no_rest, cost, size, units, single, follow, beside)
+
+
 def go_back(
     work: Callable[..., Any],
     per_row: int,
     panels: int,
     da: Array,  # (T, B, gates, columns): room for the errors
     X: Array,  # (T, B, I)
-    weights: Sequence[Array],  # what x meets of the first gates, …
-    column: int,  # … from this column on
+    M: Array,  # from `begin_back`, for dX
     places: Sums,
     Ys: tuple[Array, Array, Array],  # of each sum the rows (T, B, K)
     totals: tuple[Array, Array, Array],  # of each sum zeros (targets, H, at least column + K)
@@ -480,10 +557,11 @@ def go_back(
     for the blocks of steps that are done. Else it is empty. Where threads go back through rows of
     their own, each goes on to the gradients of these, which are in its own cache.
     """
-    (T, B, I), H, dtype = X.shape, len(weights[0]), X.dtype
-    w = width(dtype)
-    M = for_errors("errors_x", weights, column, I)
-    filled = len(M) * w
+    (T, B, I), (_, _, G, columns), H, dtype = X.shape, da.shape, totals[0].shape[1], X.dtype
+    depths = Ys[0].shape[2], Ys[1].shape[2], Ys[2].shape[2]
+    some = M.shape[1] // columns, G, depths, places, per_row, panels
+    way = _way_back(T, B, I, H, dtype.char, *some, threads.limited())
+    filled, w = way.zeros.shape[1], way.no_rest.shape[1]
     # to write beyond a row would take what stands there
     if filled != I:
         rows = room_for("dX", (T, B, filled), dtype)
@@ -491,58 +569,69 @@ def go_back(
         rows = np.empty((T, B, I), dtype)
     else:
         rows = aligned((T, B, I), dtype, zeros=False)
-    no_rest = np.zeros((0, w), dtype)
-    rests, adds, most = [], len(weights) * I, 0
-    for (gate, gate_end, _, _), Y in zip(places, Ys, strict=True):
-        K, some = Y.shape[2], gate_end - gate
-        rests.append(np.zeros((some * H, w), dtype) if K % w else no_rest)
-        adds, most = adds + some * K, max(most, -(-K // w))
-    size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * most
-    zeros = np.zeros(filled, dtype)
-    sums: Added = totals, tuple(rests), np.zeros(da.shape[2:], dtype)
-
-    each = PARTS if da.shape[2] * H >= WIDE else 1
-    cost = float(T) * B * H * adds
-    follow = T > 2 * AHEAD and threads.useful(cost) > 1 and alone(T, B, per_row, panels)
-    beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
-    to_inputs = M, zeros.reshape(1, filled), rows, beside
-    given = da, M[:0] if beside else M, zeros, rows, Ys, places
-    if follow:
-        progress = new_progress(T)
-        rooms = room_for("gradients", (2, size), dtype)
-
-        def part(index: int, _: int) -> None:
-            if index == 0:
-                try:
-                    work(*to_inputs, progress, 0, B, 0, panels, NOBODY, 1)
-                except BaseException:  # an interrupt before it began: the other would wait for ever
-                    progress[LINE::LINE] = 1
-                    raise
-            how = rooms[index:], 0, B, AHEAD * B, 2 * each, progress, progress
-            threads.in_team(1, _gradients, *given, *sums, *how)
-
-        threads.together(2, part)
-    else:
-        many = OWN * UNITS * threads.limited() <= T * B
-        own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
-
-        def back(row: int, row_end: int, *part: Any) -> None:
-            work(*to_inputs, NOTHING, row, row_end, *part)
-            if row_end - row < B and many:
-                own[row] = _zeros_like(sums) if row else sums
-                how = row, row_end, max(T, row_end - row), 1, new_counter(), NOTHING
-                room = room_for("gradients", (1, size), dtype)
-                threads.in_team(1, _gradients, *given, *own[row], room, *how)
-
-        together(T, B, per_row, panels, back)
-        for row in sorted(own)[1:]:
-            _add_sums(sums, own[row])
-        if not own:
-            count = threads.useful(cost, threads.COMPILED)
-            rooms = room_for("gradients", (count, size), dtype)
-            at_once, units = T * B, 1
-            if count > 1:
-                at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, each * count
-            how = rooms, 0, B, max(at_once, 1), units, new_counter(), NOTHING
-            threads.in_team(count, _gradients, *given, *sums, *how)
+    rests = tuple([np.zeros((rest, w), dtype) if rest else way.no_rest for rest in way.rests])
+    sums: Added = totals, rests, np.zeros((G, columns), dtype)
+    to_inputs = M, way.zeros, rows, way.beside
+    given = da, M[:0] if way.beside else M, way.zeros[0], rows, Ys, places
+    if way.follow:
+        _and_follow(work, to_inputs, panels, given, sums, way)
+    elif way.alone or not _of_own_rows(work, per_row, to_inputs, panels, given, sums, way):
+        if way.alone:
+            work(*to_inputs, NOTHING, 0, B, 0, panels, NOBODY, 1)
+        count = threads.useful(way.cost, threads.COMPILED)
+        rooms = room_for("gradients", (count, way.size), dtype)
+        at_once, units = max(T * B, 1), 1
+        if count > 1:
+            at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, way.units * count
+        how = rooms, 0, B, at_once, units, new_counter(), NOTHING
+        threads.in_team(count, _gradients, *given, *sums, *how)
     return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]
+
+
+def _and_follow(
+    work: Callable[..., Any], to_inputs: Any, panels: int, given: Any, sums: Added, way: _Way
+) -> None:
+    """The steps back, and the gradients by who follows and, after the steps, by both."""
+    da = given[0]
+    B, progress = da.shape[1], new_progress(len(da))
+    rooms = room_for("gradients", (2, way.size), da.dtype)
+
+    def part(index: int, _: int) -> None:
+        if index == 0:
+            try:
+                work(*to_inputs, progress, 0, B, 0, panels, NOBODY, 1)
+            except BaseException:  # an interrupt before it began: the other would wait for ever
+                progress[LINE::LINE] = 1
+                raise
+        how = rooms[index:], 0, B, AHEAD * B, 2 * way.units, progress, progress
+        threads.in_team(1, _gradients, *given, *sums, *how)
+
+    threads.together(2, part)
+
+
+def _of_own_rows(
+    work: Callable[..., Any],
+    per_row: int,
+    to_inputs: Any,
+    panels: int,
+    given: Any,
+    sums: Added,
+    way: _Way,
+) -> bool:
+    """The steps back in several threads; whether these have done their own rows' gradients too."""
+    T, B = given[0].shape[:2]
+    many = OWN * UNITS * threads.limited() <= T * B
+    own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
+
+    def back(row: int, row_end: int, *part: Any) -> None:
+        work(*to_inputs, NOTHING, row, row_end, *part)
+        if row_end - row < B and many:
+            own[row] = _zeros_like(sums) if row else sums
+            how = row, row_end, max(T, row_end - row), 1, new_counter(), NOTHING
+            room = room_for("gradients", (1, way.size), given[0].dtype)
+            threads.in_team(1, _gradients, *given, *own[row], room, *how)
+
+    together(T, B, per_row, panels, back)
+    for row in sorted(own)[1:]:
+        _add_sums(sums, own[row])
+    return bool(own)

@@ -12,12 +12,11 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.backward import (
+    begin_back,
     clear_beyond,
     errors_of,
-    for_errors,
     go_back,
     hand_down,
-    last_errors,
     last_rows,
     next_rows,
     states,
@@ -549,9 +548,8 @@ def gru_sequence_vjp(
     lengths = whole_or(lengths, *X.shape[:2])
     h_prevs, h = states(h_0, T)
     _, a = _run(X, _pack(*weights, b_z, b_r, b, keep=False), h_0, lengths, h)
-    W_n = for_errors("errors_n", (W,), 0, H)
-    W_zr = for_errors("errors_h", (W_z, W_r), 0, H)
-    carry, d = last_errors(dh_T, a.shape[3]), np.empty((T, *h_0.shape), X.dtype)
+    carry, M, W_n, W_zr = begin_back(dh_T, weights, H, (W,), (W_z, W_r))
+    d = np.empty((T, *h_0.shape), X.dtype)
     left, dd = room_for("left", (2, *carry.shape), X.dtype)
     dW = np.zeros((3, H, K), X.dtype)
 
@@ -559,7 +557,7 @@ def gru_sequence_vjp(
         _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, dd, *part)
 
     sums, Ys = ((0, 2, 0, 0), (2, 3, 2, 0), (0, 3, 0, H)), (h_prevs, d, valid_alone(X, lengths))
-    dX, d_biases = go_back(work, 3 * H * H, W_n.shape[0], a, X, weights, H, sums, Ys, (dW, dW, dW))
+    dX, d_biases = go_back(work, 3 * H * H, W_n.shape[0], a, X, M, sums, Ys, (dW, dW, dW))
     (dW_z, dW_r, dW_n), (db_z, db_r, db) = dW, d_biases
     d_all = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW_n, "dh_0": carry[:, :H].copy()}
     return d_all | named(db_z=(db_z, given_b_z), db_r=(db_r, given_b_r), db=(db, given_b))
@@ -701,16 +699,16 @@ def gru_reset_after_sequence_vjp(
     packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=False)
     h_prevs, h = states(h_0, len(X))
     _, a = _run_after(X, packed, h_0, lengths, h)
-    W_h = for_errors("errors_h", (W_z, W_r, W), 0, H)
-    carry, dW = last_errors(dh_T, a.shape[3]), np.zeros((3, H, K), X.dtype)
+    carry, M, W_h, _ = begin_back(dh_T, (W, W_z, W_r), H, (W_z, W_r, W))
+    dW = np.zeros((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
         _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)
 
-    X_valid, weights = valid_alone(X, lengths), (W, W_z, W_r)
+    X_valid = valid_alone(X, lengths)
     # the errors of n stand first for x and last for h
     sums, Ys = ((1, 4, 0, 0), (1, 3, 0, H), (0, 1, 2, H)), (h_prevs, X_valid, X_valid)
-    dX, d_biases = go_back(work, 3 * H * H, W_h.shape[0], a, X, weights, H, sums, Ys, (dW, dW, dW))
+    dX, d_biases = go_back(work, 3 * H * H, W_h.shape[0], a, X, M, sums, Ys, (dW, dW, dW))
     (dW_z, dW_r, dW_n), (db, db_z, db_r, db_h) = dW, d_biases
     d = {"dX": dX, "dW_z": dW_z, "dW_r": dW_r, "dW": dW_n, "dh_0": carry[:, :H].copy()}
     return d | named(

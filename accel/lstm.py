@@ -12,12 +12,11 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whole_or
 from nnspec.accel.backward import (
     NO_SUM,
+    begin_back,
     clear_beyond,
     errors_of,
-    for_errors,
     go_back,
     hand_down,
-    last_errors,
     last_rows,
     next_rows,
     states,
@@ -372,18 +371,18 @@ def _run_vjp(
     lengths = whole_or(lengths, T, B)
     (h_prevs, h), (c_prevs, cells) = states(h_0, T), states(c_0, T)
     _, _, a = _run_packed(X, _pack(W, b, keep=False), p, h_0, c_0, lengths, (h, cells))
-    W_h = for_errors("errors_h", W, 0, H)
-    carry, dc = last_errors(dh_T, a.shape[3]), dc_T.copy()
+    (carry, M, W_h, _), dc = begin_back(dh_T, W, H, W), dc_T.copy()
 
     def work(*part: Any) -> None:
         _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, p.size > 0, *part)
 
     X_valid, dW = valid_alone(X, lengths), np.zeros((4, H, K), X.dtype)
     sums, Ys = ((0, 4, 0, 0), (0, 4, 0, H), NO_SUM), (h_prevs, X_valid, X_valid)
-    dX, db = go_back(work, 4 * H * H, W_h.shape[0], a, X, W, H, sums, Ys, (dW, dW, dW))
-    d = {"dX": dX, "dh_0": carry[:, :H].copy(), "dc_0": dc}
-    d |= {f"dW_{gate}": dW_gate for gate, dW_gate in zip("ifgo", dW, strict=True)}
-    d |= named(**{f"db_{g}": (db[k], given_b[k]) for k, g in enumerate("ifgo")})
+    dX, db = go_back(work, 4 * H * H, W_h.shape[0], a, X, M, sums, Ys, (dW, dW, dW))
+    (dW_i, dW_f, dW_g, dW_o), (db_i, db_f, db_g, db_o), (b_i, b_f, b_g, b_o) = dW, db, given_b
+    d = {"dX": dX, "dW_i": dW_i, "dW_f": dW_f, "dW_g": dW_g, "dW_o": dW_o}
+    d |= {"dh_0": carry[:, :H].copy(), "dc_0": dc}
+    d |= named(db_i=(db_i, b_i), db_f=(db_f, b_f), db_g=(db_g, b_g), db_o=(db_o, b_o))
     if peepholes[0] is None:
         return d
     da_i, da_f, da_o = a[:, :, 0, :H], a[:, :, 1, :H], a[:, :, 3, :H]
@@ -401,16 +400,13 @@ def _ready(
     cotangents: dict[str, Any] | None = None,
 ) -> tuple[Array, list[Array], list[Array], Array, list[Array]]:
     """X, 4 weights, 4 biases, the peepholes' (3, H) or none, and the rest: h_0, c_0, cotangents."""
-    (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o) = weights, biases
-    more: dict[str, tuple[Any, str]] = {}
-    if peepholes[0] is not None:
-        more = {f"p_{gate}": (value, "H") for gate, value in zip("ifo", peepholes, strict=True)}
-    seen = len(more)
-    for name, value in starts.items():
-        more[name] = value, "B H"
+    (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o), (p_i, p_f, p_o) = weights, biases, peepholes
+    more, seen = {"h_0": (starts["h_0"], "B H"), "c_0": (starts["c_0"], "B H")}, p_i is not None
     if cotangents:
         more["dh"] = cotangents["dh"], "T B H"
         more["dh_T"], more["dc_T"] = (cotangents["dh_T"], "B H"), (cotangents["dc_T"], "B H")
+    if seen:
+        more |= {"p_i": (p_i, "H"), "p_f": (p_f, "H"), "p_o": (p_o, "H")}
     X, *found = arrays(
         X=(X, "T B I"),
         W_i=(W_i, "H H+I"),
@@ -423,8 +419,9 @@ def _ready(
         b_o=(b_o, "H"),
         **more,
     )
-    p = np.stack(found[8:11]) if seen else np.empty((3, 0), X.dtype)
-    return X, found[:4], found[4:8], p, found[8 + seen :]
+    if seen:
+        return X, found[:4], found[4:8], np.stack(found[-3:]), found[8:-3]
+    return X, found[:4], found[4:8], np.empty((3, 0), X.dtype), found[8:]
 
 
 def lstm_step(

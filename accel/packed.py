@@ -59,6 +59,18 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     return np.ndarray(shape, dtype, raw, start)
 
 
+def rooms_for(purpose: str, dtype: Any, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
+    """Several of `room_for` at once."""
+    kept: Any = getattr(_rooms, purpose, None)
+    if kept is not None and kept[0] == (dtype, *shapes):
+        found: tuple[Array, ...] = kept[1]
+        return found
+    rooms = tuple([aligned(shape, dtype, zeros=False) for shape in shapes])
+    if all(room.nbytes <= KEPT for room in rooms):
+        setattr(_rooms, purpose, ((dtype, *shapes), rooms))
+    return rooms
+
+
 def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
     """Room of any contents; a small one its thread keeps until it next has that purpose.
 

@@ -8,6 +8,8 @@ and another does the inputs' part ahead of it. Where no other does, and there is
 inputs' part of the steps that follow is done beside a step's own product (see `beside`).
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +36,7 @@ from nnspec.accel.packed import (
     multiply_by_turns,
     pack_transposed,
     room_for,
+    rooms_for,
     width,
 )
 from nnspec.accel.team import NOBODY, NOTHING, mark, marked, new_counter, take, wait
@@ -54,7 +57,8 @@ MOST_GATES = 4
 
 def four(weights: Sequence[Array]) -> tuple[Array, ...]:
     """The weights, or biases, as many as a kernel takes."""
-    return (*weights, *[weights[-1]] * (MOST_GATES - len(weights)))
+    given = tuple(weights)
+    return given + given[-1:] * (MOST_GATES - len(given))
 
 
 # W_x and W_h (gates, panels, K, WIDTH) for x Wᵀ, and b (gates, columns), filled up to whole panels
@@ -90,17 +94,13 @@ def pack_layer(
     H, dtype = len(of_h[0]), of_h[0].dtype
     w = width(dtype)
     panels, I = -(-H // w), of_x[0].shape[1] - column
-    room = _own_room if keep else room_for
-    W_x = room("W_x", (len(of_x), panels, I, w), dtype)
-    W_h = room("W_h", (len(of_h), panels, H, w), dtype)
-    b = room("b", (len(biases), panels * w), dtype)
+    shapes = (len(of_x), panels, I, w), (len(of_h), panels, H, w), (len(biases), panels * w)
+    if keep:
+        W_x, W_h, b = [aligned(shape, dtype, zeros=False) for shape in shapes]
+    else:
+        W_x, W_h, b = rooms_for("layer", dtype, *shapes)
     _pack_layer(W_x, W_h, b, four(of_x), column, four(of_h), four(biases))
     return W_x, W_h, b
-
-
-def _own_room(_: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """As `room_for`, for good."""
-    return aligned(shape, dtype, zeros=False)
 
 
 @lean_helper
@@ -139,21 +139,29 @@ def block_beside(inputs: Inputs, begin: int) -> Other:
     return x[begin : begin + some], W_x, y[place : place + some]
 
 
-def _goes_ahead(X: Array, packed: Packed) -> bool:
-    """Whether one thread goes from step to step, and another does the inputs' part ahead of it."""
-    (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
-    pay = threads.useful(float(T) * B * G * H * I, threads.BESIDE) > 1
-    return T > 2 * AHEAD and pay and alone(T, B, G * H * (H + I), panels)
+@functools.lru_cache(256)
+def _way(
+    X: tuple[int, ...], W_h: tuple[int, ...], itemsize: int, G: int, keep: bool, limit: int
+) -> tuple[int, bool, bool]:
+    """Of these shapes: how many steps `a` has room for, and who goes through them.
+
+    That is one thread alone, or one while another does the inputs' part ahead of it.
+    """
+    (T, B, I), (gates, panels, H, w) = X, W_h
+    single = alone(T, B, gates * H * (H + I), panels)
+    pay = threads.useful(float(T) * B * gates * H * I, threads.BESIDE) > 1
+    steps = T if keep else min(T, _steps_in(B * G * panels * w * itemsize))
+    ahead = T > 2 * AHEAD and pay and single and steps == T
+    if not keep and not ahead and pays(B, math.prod(W_h) * itemsize):
+        steps = min(T, 2 * BLOCK)
+    return steps, single, ahead
 
 
 def preactivations(X: Array, packed: Packed, G: int, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
-    (T, B, _), (_, panels, _, w) = X.shape, packed[1].shape
-    step = B * G * panels * w * X.itemsize
-    steps = T if keep else min(T, _steps_in(step))
-    if not keep and pays(B, packed[1].nbytes) and not (steps == T and _goes_ahead(X, packed)):
-        steps = min(T, 2 * BLOCK)
-    return room_for("preactivations", (steps, B, G, panels * w), X.dtype)
+    shape, limit = packed[1].shape, threads.limited()
+    steps = _way(X.shape, shape, X.itemsize, G, keep, limit)[0]
+    return room_for("preactivations", (steps, X.shape[1], G, shape[1] * shape[3]), X.dtype)
 
 
 def _threads(T: int, B: int, per_row: int, panels: int) -> tuple[int, bool]:
@@ -215,11 +223,17 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> No
     it is empty.
     """
     (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
-    if len(a) == T and _goes_ahead(X, packed):
+    keep = len(a) == T  # or there is room for as many in any case
+    _, single, ahead = _way(
+        X.shape, packed[1].shape, X.itemsize, a.shape[2], keep, threads.limited()
+    )
+    if ahead:
         threads.in_team(2, work, new_progress(T), 0, B, 0, panels, NOBODY, 1)
-        return
-    per_row = G * H * (H + I)
-    together(T, B, per_row, panels, lambda *part: work(NOTHING, *part, *threads.ALONE))
+    elif single:
+        work(NOTHING, 0, B, 0, panels, NOBODY, 1, *threads.ALONE)
+    else:
+        per_row = G * H * (H + I)
+        together(T, B, per_row, panels, lambda *part: work(NOTHING, *part, *threads.ALONE))
 
 
 @inlined

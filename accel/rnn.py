@@ -12,12 +12,11 @@ import numpy as np
 from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
 from nnspec.accel.backward import (
     NO_SUM,
+    begin_back,
     clear_beyond,
     errors_of,
-    for_errors,
     go_back,
     hand_down,
-    last_errors,
     last_rows,
     next_rows,
     states,
@@ -214,9 +213,8 @@ def _run_vjp(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(dX, dU, dW, dS_0, db)."""
     (T, B, I), H = X.shape, dS_T.shape[1]
-    back = for_errors("errors_h", (W,), 0, H)
+    carry, M, back, _ = begin_back(dS_T, (U,), 0, (W,))
     delta = room_for("deltas", (T, B, 1, back.shape[1]), X.dtype)
-    carry = last_errors(dS_T, back.shape[0] * back.shape[2])
     dU, dW = np.zeros((1, H, I), X.dtype), np.zeros((1, H, H), X.dtype)
 
     def work(*part: Any) -> None:
@@ -224,7 +222,7 @@ def _run_vjp(
 
     X_valid, sums = valid_alone(X, lengths), ((0, 1, 0, 0), (0, 1, 0, 0), NO_SUM)
     Ys, totals = (X_valid, S_prevs, X_valid), (dU, dW, dW)
-    dX, db = go_back(work, H * H, back.shape[0], delta, X, (U,), 0, sums, Ys, totals)
+    dX, db = go_back(work, H * H, back.shape[0], delta, X, M, sums, Ys, totals)
     return dX, dU[0], dW[0], carry[:, :H].copy(), db[0]
 
 

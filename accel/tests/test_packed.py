@@ -188,7 +188,8 @@ def test_threads_sum_the_gradients_of_their_own_rows(
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
 def test_an_interrupt_leaves_nobody_waiting() -> None:
     T, B, I, H = 500, 1, 120, 50
-    rows, W = np.zeros((T, B, I)), np.zeros((H, I))
+    w = packed_module.width(np.float64)
+    rows, M = np.zeros((T, B, I)), np.zeros((-(-I // w), 64, w))
     da, total = np.zeros((T, B, 1, 64)), np.zeros((1, H, I))
 
     def interrupted(*_: Any) -> None:
@@ -198,7 +199,7 @@ def test_an_interrupt_leaves_nobody_waiting() -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             backward.go_back(
-                interrupted, H * H, 2, da, rows, (W,), 0,
+                interrupted, H * H, 2, da, rows, M,
                 ((0, 1, 0, 0), (0, 1, 0, 0), (0, 1, 0, 0)), (rows,) * 3, (total,) * 3,
             )  # fmt: skip
     finally:
