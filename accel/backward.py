@@ -44,11 +44,12 @@ from nnspec.accel.recurrent import (
     AHEAD,
     LINE,
     UNITS,
-    alone,
+    Sharing,
+    by_rows,
     four,
     mark_of,
     new_progress,
-    together,
+    shared_by,
     whole,
 )
 from nnspec.accel.team import NOBODY, NOTHING, mark, new_counter, shared, take, wait
@@ -502,8 +503,8 @@ class _Way(NamedTuple):
     cost: float  # multiply-adds of the gradients
     size: int  # numbers of a thread's room for them
     units: int  # parts of the sums for each thread
-    alone: bool  # one thread goes back, …
-    follow: bool  # … and another follows it, …
+    sharing: Sharing
+    follow: bool  # one thread goes back, and another follows it, …
     beside: bool  # … or it does dX beside its steps
 
 
@@ -530,11 +531,11 @@ def _way_back(
         adds += (gate_end - gate) * K
     zeros, no_rest = np.zeros((1, -(-I // w) * w), dtype), np.zeros((0, w), dtype)
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * max(-(-K // w) for K in depths)
-    cost, single = float(T) * B * H * adds, alone(T, B, per_row, panels)
-    follow = single and T > 2 * AHEAD and threads.useful(cost) > 1
+    cost, sharing = float(T) * B * H * adds, shared_by(T, B, per_row, panels)
+    follow = sharing.alone and T > 2 * AHEAD and threads.useful(cost) > 1
     beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
     units = PARTS if gates * H >= WIDE else 1
-    return _Way(zeros, tuple(rests), no_rest, cost, size, units, single, follow, beside)
+    return _Way(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside)
 
 
 def go_back(
@@ -548,8 +549,9 @@ def go_back(
     Ys: tuple[Array, Array, Array],  # of each sum the rows (T, B, K)
     totals: tuple[Array, Array, Array],  # of each sum zeros (targets, H, at least column + K)
 ) -> tuple[Array, Array]:
-    """work(M, zeros, dX, beside, progress, *part) for the steps back, as `together`, then the rest.
+    """The steps back, then the rest; `per_row`: multiply-adds of a row's step.
 
+    They are work(M, zeros, dX, beside, progress, row, row_end, barrier, looks, team, count).
     Returns dX, which the steps back have done where it is `beside`, and db.
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
@@ -573,11 +575,13 @@ def go_back(
     sums: Added = totals, rests, np.zeros((G, columns), dtype)
     to_inputs = M, way.zeros, rows, way.beside
     given = da, M[:0] if way.beside else M, way.zeros[0], rows, Ys, places
+    rows_alone = way.sharing.rows == 1
     if way.follow:
-        _and_follow(work, to_inputs, panels, given, sums, way)
-    elif way.alone or not _of_own_rows(work, per_row, to_inputs, panels, given, sums, way):
-        if way.alone:
-            work(*to_inputs, NOTHING, 0, B, 0, panels, NOBODY, 1)
+        _and_follow(work, to_inputs, given, sums, way)
+    elif rows_alone or not _of_own_rows(work, per_row, to_inputs, given, sums, way):
+        if rows_alone:
+            how_back = NOTHING, 0, B, new_counter(), way.sharing.looks
+            threads.in_team(way.sharing.units, work, *to_inputs, *how_back)
         count = threads.useful(way.cost, threads.COMPILED)
         rooms = room_for("gradients", (count, way.size), dtype)
         at_once, units = max(T * B, 1), 1
@@ -589,7 +593,7 @@ def go_back(
 
 
 def _and_follow(
-    work: Callable[..., Any], to_inputs: Any, panels: int, given: Any, sums: Added, way: _Way
+    work: Callable[..., Any], to_inputs: Any, given: Any, sums: Added, way: _Way
 ) -> None:
     """The steps back, and the gradients by who follows and, after the steps, by both."""
     da = given[0]
@@ -599,7 +603,7 @@ def _and_follow(
     def part(index: int, _: int) -> None:
         if index == 0:
             try:
-                work(*to_inputs, progress, 0, B, 0, panels, NOBODY, 1)
+                work(*to_inputs, progress, 0, B, NOBODY, 0, *threads.ALONE)
             except BaseException:  # an interrupt before it began: the other would wait for ever
                 progress[LINE::LINE] = 1
                 raise
@@ -613,25 +617,24 @@ def _of_own_rows(
     work: Callable[..., Any],
     per_row: int,
     to_inputs: Any,
-    panels: int,
     given: Any,
     sums: Added,
     way: _Way,
 ) -> bool:
-    """The steps back in several threads; whether these have done their own rows' gradients too."""
+    """The steps back of threads that share the rows, and their own rows' gradients if many."""
     T, B = given[0].shape[:2]
     many = OWN * UNITS * threads.limited() <= T * B
     own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
 
-    def back(row: int, row_end: int, *part: Any) -> None:
-        work(*to_inputs, NOTHING, row, row_end, *part)
-        if row_end - row < B and many:
+    def back(row: int, row_end: int) -> None:
+        work(*to_inputs, NOTHING, row, row_end, NOBODY, 0, *threads.ALONE)
+        if many:
             own[row] = _zeros_like(sums) if row else sums
             how = row, row_end, max(T, row_end - row), 1, new_counter(), NOTHING
             room = room_for("gradients", (1, way.size), given[0].dtype)
             threads.in_team(1, _gradients, *given, *own[row], room, *how)
 
-    together(T, B, per_row, panels, back)
+    by_rows(B, per_row, way.sharing.rows, back)
     for row in sorted(own)[1:]:
         _add_sums(sums, own[row])
     return bool(own)

@@ -30,17 +30,20 @@ from nnspec.accel.recurrent import (
     Packed,
     add_gates,
     block_beside,
+    in_either_way,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
+    own_copy,
     pack_layer,
     place_of,
     preactivations,
     steps_at_once,
 )
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import meet, shared
+from nnspec.accel.team import gathered, meet
+from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -66,7 +69,8 @@ def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
 
 @lean_helper
 def _steps(
-    part: int,  # 0 for the steps, else the inputs' part ahead of them
+    part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
+    count: int,  # who shares the units
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
     W_h: Array,  # (3, panels, H, WIDTH): what h meets
@@ -79,19 +83,19 @@ def _steps(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
+    copies: int,
 ) -> None:
     T, B, H = h.shape
-    first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
     panels, columns = W_h.shape[1], a.shape[3]
+    panel, panel_end = share(panels, part, count)
+    first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
+    a = own_copy(a, part, copies)
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     own_panels = panels, panel, panel_end
-    if part > 0:
+    if progress.size and part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
     (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
@@ -120,13 +124,13 @@ def _steps(
             meet(barrier, count)
 
 
-_in_parallel = shared(_steps)
+_in_either_way = in_either_way(_steps)
 
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without its `part`, then a team and how many of it."""
-    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
+    """`_steps` without part and count, then looks, a team and how many of it."""
+    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
 @inlined
@@ -160,8 +164,10 @@ def _error_r(r: Array, dd: Array, h_prev: Array, left: Array, carry: Array) -> N
         put(r, k, dd_k * take(h_prev, k) * (r_t * (ONE - r_t)))
 
 
-@lean_kernel
-def _states_vjp(
+@lean_helper
+def _steps_back(
+    part: int,  # of the units
+    count: int,  # who shares them
     dh: Array,  # (T, B, H)
     W_n: Array,  # (panels, columns, WIDTH): W's part for h, for da_n W
     W_zr: Array,  # (panels, 2 columns, WIDTH): W_z's and W_r's
@@ -179,13 +185,11 @@ def _states_vjp(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
 ) -> None:
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
+    panel, panel_end = share(W_n.shape[0], part, count)
     first, last = panel * W_n.shape[2], min(panel_end * W_n.shape[2], H)
     errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
@@ -218,6 +222,15 @@ def _states_vjp(
         last_rows(errors, W_n, panel, panel_end, tiles)
 
 
+_together = gathered(_steps_back)
+
+
+@lean_kernel
+def _states_vjp(*arguments: Any) -> None:
+    """`_steps_back` without part and count, then looks, a team and how many of it."""
+    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+
+
 def _pack(
     W_z: Array, W_r: Array, W: Array, b_z: Array, b_r: Array, b: Array, *, keep: bool
 ) -> Packed:
@@ -237,7 +250,7 @@ def _run(
     def work(*part: Any) -> None:
         _states(X, *packed, h_0, lengths, a, d, h, *part)
 
-    in_steps(X, packed, a, work)
+    in_steps(X, packed, a, work, keep=kept is not None)
     return h, a
 
 
@@ -260,7 +273,8 @@ def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) 
 
 @lean_helper
 def _after_steps(
-    part: int,  # 0 for the steps, else the inputs' part ahead of them
+    part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
+    count: int,  # who shares the units
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
     W_h: Array,  # (3, panels, H, WIDTH): what h meets of W_z, W_r and W
@@ -272,19 +286,18 @@ def _after_steps(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
+    copies: int,
 ) -> None:
     T, B, H = h.shape
+    panel, panel_end = share(W_h.shape[1], part, count)
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
-    columns = a.shape[3]
+    a, columns = own_copy(a, part, copies), a.shape[3]
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     own_panels = W_h.shape[1], panel, panel_end
-    if part > 0:
+    if progress.size and part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
     (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
@@ -308,13 +321,13 @@ def _after_steps(
             meet(barrier, count)
 
 
-_after_in_parallel = shared(_after_steps)
+_after_in_either_way = in_either_way(_after_steps)
 
 
 @lean_kernel
 def _after_states(*arguments: Any) -> None:
-    """`_after_steps` without its `part`, then a team and how many of it."""
-    _after_in_parallel(arguments[-2], arguments[-1], arguments[:-2])
+    """`_after_steps` without part and count, then looks, a team and how many of it."""
+    _after_in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
 @inlined
@@ -338,8 +351,10 @@ def _errors_old(
         put(carry, k, e * z_t)
 
 
-@lean_kernel
-def _after_states_vjp(
+@lean_helper
+def _after_steps_back(
+    part: int,  # of the units
+    count: int,  # who shares them
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 3 columns, WIDTH): W_z's, W_r's and W's part for h
     h_prevs: Array,  # (T, B, H)
@@ -353,13 +368,11 @@ def _after_states_vjp(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
 ) -> None:
     T, _, H = dh.shape
     columns, flat = a.shape[3], a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
+    panel, panel_end = share(W_h.shape[0], part, count)
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
@@ -380,6 +393,15 @@ def _after_states_vjp(
         tiles = hand_down(of_h, W_h, carry[row:row_end], panel, panel_end, t, errors, tiles)
     if beside:
         last_rows(errors, W_h, panel, panel_end, tiles)
+
+
+_after_together = gathered(_after_steps_back)
+
+
+@lean_kernel
+def _after_states_vjp(*arguments: Any) -> None:
+    """`_after_steps_back` without part and count, then looks, a team and how many of it."""
+    _after_together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
 def _pack_after(
@@ -408,7 +430,7 @@ def _run_after(
     def work(*part: Any) -> None:
         _after_states(X, *packed, h_0, lengths, a, h, *part)
 
-    in_steps(X, packed, a, work)
+    in_steps(X, packed, a, work, keep=kept is not None)
     return h, a
 
 

@@ -31,10 +31,12 @@ from nnspec.accel.recurrent import (
     Packed,
     add_gates,
     block_beside,
+    in_either_way,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
+    own_copy,
     pack_layer,
     place_of,
     preactivations,
@@ -42,7 +44,8 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import meet, shared
+from nnspec.accel.team import gathered, meet
+from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -91,7 +94,8 @@ def _cell(
 
 @lean_helper
 def _steps(
-    part: int,  # 0 for the steps, else the inputs' part ahead of them
+    part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
+    count: int,  # who shares the units
     X: Array,  # (T, B, I)
     W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
     W_h: Array,  # (4, panels, H, WIDTH): what h meets
@@ -107,19 +111,19 @@ def _steps(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
+    copies: int,
 ) -> None:
     T, B, H = h.shape
     keep = cells.shape[0] > 0
+    panel, panel_end = share(W_h.shape[1], part, count)
     first, last = panel * W_h.shape[3], min(panel_end * W_h.shape[3], H)
+    a = own_copy(a, part, copies)
     V_x = W_x.reshape(W_x.shape[0] * W_x.shape[1], X.shape[2], W_x.shape[3])
     V_h = W_h.reshape(W_h.shape[0] * W_h.shape[1], H, W_h.shape[3])
     flat = a.reshape(a.shape[0], B, a.shape[2] * a.shape[3])
     own_panels = W_h.shape[1], panel, panel_end
-    if part > 0:
+    if progress.size and part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
     (at_once, beside), tiles = steps_at_once(X, V_h, flat, progress), 0
@@ -149,13 +153,13 @@ def _steps(
             meet(barrier, count)  # the next product takes all of h_t
 
 
-_in_parallel = shared(_steps)
+_in_either_way = in_either_way(_steps)
 
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without its `part`, then a team and how many of it."""
-    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
+    """`_steps` without part and count, then looks, a team and how many of it."""
+    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
 @inlined
@@ -194,8 +198,10 @@ def _errors(
         put(carry, k, zero_vector(c))
 
 
-@lean_kernel
-def _states_vjp(
+@lean_helper
+def _steps_back(
+    part: int,  # of the units
+    count: int,  # who shares them
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 4 columns, WIDTH): for da W_h
     p: Array,  # (3, H)
@@ -213,13 +219,11 @@ def _states_vjp(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
 ) -> None:
     T, _, H = dh.shape
     flat = a.reshape(T, a.shape[1], a.shape[2] * a.shape[3])
+    panel, panel_end = share(W_h.shape[0], part, count)
     first, last = panel * W_h.shape[2], min(panel_end * W_h.shape[2], H)
     errors, tiles = errors_of(a, M, zeros, dX), 0
     for t in range(T - 1, -1, -1):
@@ -243,6 +247,15 @@ def _states_vjp(
         tiles = hand_down(da_t, W_h, error_t, panel, panel_end, t, errors, tiles)
     if beside:
         last_rows(errors, W_h, panel, panel_end, tiles)
+
+
+_together = gathered(_steps_back)
+
+
+@lean_kernel
+def _states_vjp(*arguments: Any) -> None:
+    """`_steps_back` without part and count, then looks, a team and how many of it."""
+    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
 @kernel
@@ -337,7 +350,7 @@ def _run_packed(
     def work(*part: Any) -> None:
         _states(X, *packed, p, h_0, lengths, a, c, cells, h, p.size > 0, *part)
 
-    in_steps(X, packed, a, work)
+    in_steps(X, packed, a, work, keep=kept is not None)
     return h, c, a
 
 

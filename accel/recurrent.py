@@ -11,7 +11,7 @@ inputs' part of the steps that follow is done beside a step's own product (see `
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
-from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
+from nnspec.accel.jit import helper, inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
@@ -39,15 +39,26 @@ from nnspec.accel.packed import (
     rooms_for,
     width,
 )
-from nnspec.accel.team import NOBODY, NOTHING, mark, marked, new_counter, take, wait
+from nnspec.accel.team import (
+    NOBODY,
+    NOTHING,
+    gathered,
+    mark,
+    marked,
+    new_counter,
+    shared,
+    take,
+    wait,
+)
 
 # bytes of `a` whose inputs' part is done at once: it is still in the cache when its step comes
 AT_ONCE = 1 << 20
 # units of rows for each thread, the rows of one, and the weights that are near enough to read more
 # often
 UNITS, UNIT_ROWS, NEAR = 2, 2 * ROWS, 1 << 18
-# multiply-adds of a step that pay for threads which wait for each other in every step
-STEP = 250_000
+# multiply-adds of a step that pay for threads which wait for each other in every step, and of all
+# steps for each look for who comes
+STEP, WAIT = 60_000, 1_000
 # steps whose inputs' part is done at once where two threads do it, numbers of a cache line
 AHEAD, LINE = 24, 8
 
@@ -139,69 +150,73 @@ def block_beside(inputs: Inputs, begin: int) -> Other:
     return x[begin : begin + some], W_x, y[place : place + some]
 
 
+class _Way(NamedTuple):
+    """What the sizes of a sequence say of its steps."""
+
+    steps: int  # that `a` has room for, in …
+    copies: int  # … so many of it
+    sharing: "Sharing"
+    ahead: bool  # one thread goes from step to step, and another does the inputs' part ahead of it
+
+
 @functools.lru_cache(256)
 def _way(
     X: tuple[int, ...], W_h: tuple[int, ...], itemsize: int, G: int, keep: bool, limit: int
-) -> tuple[int, bool, bool]:
-    """Of these shapes: how many steps `a` has room for, and who goes through them.
-
-    That is one thread alone, or one while another does the inputs' part ahead of it.
-    """
+) -> _Way:
     (T, B, I), (gates, panels, H, w) = X, W_h
-    single = alone(T, B, gates * H * (H + I), panels)
+    sharing = shared_by(T, B, gates * H * (H + I), panels)
     pay = threads.useful(float(T) * B * gates * H * I, threads.BESIDE) > 1
     steps = T if keep else min(T, _steps_in(B * G * panels * w * itemsize))
-    ahead = T > 2 * AHEAD and pay and single and steps == T
+    ahead = T > 2 * AHEAD and pay and sharing.alone and steps == T
     if not keep and not ahead and pays(B, math.prod(W_h) * itemsize):
         steps = min(T, 2 * BLOCK)
-    return steps, single, ahead
+    return _Way(steps, 1 if keep else sharing.units, sharing, ahead)
+
+
+def _way_of(X: Array, packed: Packed, G: int, *, keep: bool) -> _Way:
+    return _way(X.shape, packed[1].shape, X.itemsize, G, keep, threads.limited())
 
 
 def preactivations(X: Array, packed: Packed, G: int, *, keep: bool) -> Array:
-    """Room for `a`: of all steps where the VJP wants them, else of those done at once."""
-    shape, limit = packed[1].shape, threads.limited()
-    steps = _way(X.shape, shape, X.itemsize, G, keep, limit)[0]
-    return room_for("preactivations", (steps, X.shape[1], G, shape[1] * shape[3]), X.dtype)
+    """Room for `a`: of all steps where the VJP wants them, else of those done at once.
 
-
-def _threads(T: int, B: int, per_row: int, panels: int) -> tuple[int, bool]:
-    """How many threads share the steps, and whether by rows; `per_row`: multiply-adds of a row."""
-    count = threads.useful(float(T) * B * per_row)
-    if ROWS * count <= B:
-        return count, True
-    return min(count, panels) if B * per_row > STEP else 1, False
-
-
-def alone(T: int, B: int, per_row: int, panels: int) -> bool:
-    """Whether one thread goes through all steps."""
-    return _threads(T, B, per_row, panels)[0] == 1
-
-
-def together(T: int, B: int, per_row: int, panels: int, work: Callable[..., Any]) -> None:
-    """Call work(*part) in as many threads as pay; `per_row`: multiply-adds of a row's step.
-
-    A part is row, row_end, panel, panel_end, the barrier, and the threads that meet there.
+    Then each thread that shares the units has its own: what it writes would lie between the
+    others' in lines that the processor brings to these in advance.
     """
-    count, by_rows = _threads(T, B, per_row, panels)
-    if count == 1:
-        work(0, B, 0, panels, NOBODY, 1)
-        return
-    barrier = new_counter()
-    if by_rows:
-        # units of a few tiles at the least: each reads the weights once more
-        units = min(UNITS * count, B // UNIT_ROWS)
-        units = units if units > count and per_row <= NEAR else count
+    way, (_, panels, _, w) = _way_of(X, packed, G, keep=keep), packed[1].shape
+    shape = way.copies * way.steps, X.shape[1], G, panels * w
+    return room_for("preactivations", shape, X.dtype)
 
-        def rows(unit: int) -> None:
-            work(*threads.share(B, unit, units, ROWS), 0, panels, barrier, 1)
 
-        threads.in_turn(count, units, rows)
-        return
+class Sharing(NamedTuple):
+    """How threads share the steps: their rows or else their units, one of them where neither."""
 
-    def part(index: int, count: int) -> None:
-        work(0, B, *threads.share(panels, index, count), barrier, count)
+    rows: int
+    units: int
+    looks: int  # for who shares the units
 
-    threads.together(count, part)
+    @property
+    def alone(self) -> bool:
+        """Whether one thread goes through all steps."""
+        return self.rows == self.units == 1
+
+
+def shared_by(T: int, B: int, per_row: int, panels: int) -> Sharing:
+    """For so many multiply-adds of a row's step."""
+    cost = float(T) * B * per_row
+    count = threads.useful(cost)
+    if ROWS * count <= B:
+        return Sharing(count, 1, 0)
+    count = min(count, panels) if B * per_row > STEP else 1
+    return Sharing(1, count, int(cost / WAIT) if count > 1 else 0)
+
+
+def by_rows(B: int, per_row: int, count: int, work: Callable[[int, int], None]) -> None:
+    """work(row, row_end) for all of B in so many threads."""
+    # units of a few tiles at the least: each reads the weights once more
+    units = min(UNITS * count, B // UNIT_ROWS)
+    units = units if units > count and per_row <= NEAR else count
+    threads.in_turn(count, units, lambda unit: work(*threads.share(B, unit, units, ROWS)))
 
 
 def new_progress(T: int) -> Array:
@@ -215,25 +230,59 @@ def mark_of(progress: Array, t: int) -> Array:
     return progress[(1 + t // AHEAD) * LINE :]
 
 
-def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any]) -> None:
-    """Call work(progress, *part, team, count) for a forward pass, as `together`.
+def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any], *, keep: bool) -> None:
+    """Call work(progress, row, row_end, barrier, copies, looks, team, count) for a forward pass.
 
     Where one thread does all steps, another of the team does the inputs' part ahead (see
     `inputs_ahead`): `progress` has the roll of its blocks, and a mark for each that is done. Else
-    it is empty.
+    it is empty. Who shares the units meets at the barrier, and has a copy of `a` of its own, but
+    where all steps are kept.
     """
-    (T, B, I), (G, panels, H, _) = X.shape, packed[1].shape
-    keep = len(a) == T  # or there is room for as many in any case
-    _, single, ahead = _way(
-        X.shape, packed[1].shape, X.itemsize, a.shape[2], keep, threads.limited()
-    )
-    if ahead:
-        threads.in_team(2, work, new_progress(T), 0, B, 0, panels, NOBODY, 1)
-    elif single:
-        work(NOTHING, 0, B, 0, panels, NOBODY, 1, *threads.ALONE)
+    (T, B, I), (G, _, H, _) = X.shape, packed[1].shape
+    way = _way_of(X, packed, a.shape[2], keep=keep)
+    sharing = way.sharing
+    if way.ahead:
+        threads.in_team(2, work, new_progress(T), 0, B, NOBODY, 1, 0)
+    elif sharing.units > 1:
+        how = new_counter(), way.copies, sharing.looks
+        threads.in_team(sharing.units, work, NOTHING, 0, B, *how)
+    elif sharing.rows > 1:
+
+        def rows(row: int, row_end: int) -> None:
+            work(NOTHING, row, row_end, NOBODY, 1, 0, *threads.ALONE)
+
+        by_rows(B, G * H * (H + I), sharing.rows, rows)
     else:
-        per_row = G * H * (H + I)
-        together(T, B, per_row, panels, lambda *part: work(NOTHING, *part, *threads.ALONE))
+        work(NOTHING, 0, B, NOBODY, 1, 0, *threads.ALONE)
+
+
+@lean_view
+def own_copy(a: Array, part: int, copies: int) -> Array:
+    """A thread's own of these copies."""
+    steps = a.shape[0] // copies
+    return a[part % copies * steps : (part % copies + 1) * steps]
+
+
+def in_either_way(steps: Any) -> Any:
+    """A helper (team, count, looks, arguments): steps(part, count, *arguments) by one or by more.
+
+    With `looks` they share the units, else part 0 does the steps and the others come when they do.
+    """
+
+    @lean_helper
+    def by_one(part: int, arguments: tuple[Any, ...]) -> None:
+        steps(part, 1, *arguments)
+
+    in_parallel, together = shared(by_one), gathered(steps)
+
+    @helper
+    def go(team: Array, count: int, looks: int, arguments: tuple[Any, ...]) -> None:
+        if looks:
+            together(team, count, looks, arguments)
+        else:
+            in_parallel(team, count, (arguments,))
+
+    return go
 
 
 @inlined

@@ -30,17 +30,20 @@ from nnspec.accel.recurrent import (
     Packed,
     add_gates,
     block_beside,
+    in_either_way,
     in_steps,
     inputs_ahead,
     inputs_ready,
     last_valid,
+    own_copy,
     pack_layer,
     place_of,
     preactivations,
     steps_at_once,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
-from nnspec.accel.team import meet, shared
+from nnspec.accel.team import gathered, meet
+from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
 
@@ -69,7 +72,8 @@ def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
 
 @lean_helper
 def _steps(
-    part: int,  # 0 for the steps, else the inputs' part ahead of them
+    part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
+    count: int,  # who shares the units
     X: Array,  # (T, B, I)
     U: Array,  # (1, panels, I, WIDTH)
     W: Array,  # (1, panels, H, WIDTH)
@@ -82,16 +86,15 @@ def _steps(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
+    copies: int,
 ) -> None:
     T, B, H = S.shape
+    panel, panel_end = share(W.shape[1], part, count)
     first, last = panel * W.shape[3], min(panel_end * W.shape[3], H)
-    V_x, own_panels = U[0], (W.shape[1], panel, panel_end)
+    V_x, own_panels, a = U[0], (W.shape[1], panel, panel_end), own_copy(a, part, copies)
     flat = a.reshape(a.shape[0], B, a.shape[3])
-    if part > 0:
+    if progress.size and part > 0:
         inputs_ahead(X, V_x, b, flat, progress)
         return
     (at_once, beside), tiles = steps_at_once(X, W, flat, progress), 0
@@ -113,17 +116,19 @@ def _steps(
             meet(barrier, count)  # the next product takes all of S_t
 
 
-_in_parallel = shared(_steps)
+_in_either_way = in_either_way(_steps)
 
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without its `part`, then a team and how many of it."""
-    _in_parallel(arguments[-2], arguments[-1], arguments[:-2])
+    """`_steps` without part and count, then looks, a team and how many of it."""
+    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
 
 
-@lean_kernel
-def _states_vjp(
+@lean_helper
+def _steps_back(
+    part: int,  # of the units
+    count: int,  # who shares them
     S: Array,  # (T, B, H): from `_states`
     W: Array,  # (panels, columns, WIDTH): for δ W
     lengths: Array,  # (B,)
@@ -138,12 +143,10 @@ def _states_vjp(
     progress: Array,
     row: int,
     row_end: int,
-    panel: int,
-    panel_end: int,
     barrier: Array,
-    count: int,
 ) -> None:
     T, _, H = S.shape
+    panel, panel_end = share(W.shape[0], part, count)
     first, last = panel * W.shape[2], min(panel_end * W.shape[2], H)
     flat = delta.reshape(T, delta.shape[1], delta.shape[3])
     errors, tiles = errors_of(delta, M, zeros, dX), 0
@@ -170,6 +173,15 @@ def _states_vjp(
         last_rows(errors, W, panel, panel_end, tiles)
 
 
+_together = gathered(_steps_back)
+
+
+@lean_kernel
+def _states_vjp(*arguments: Any) -> None:
+    """`_steps_back` without part and count, then looks, a team and how many of it."""
+    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+
+
 def _run_packed(
     X: Array, packed: Packed, S_0: Array, lengths: Array, code: int, S: Array | None = None
 ) -> tuple[Array, Array]:
@@ -181,7 +193,7 @@ def _run_packed(
     def work(*part: Any) -> None:
         _states(X, *packed, S_0, lengths, a, S_all, code, *part)
 
-    in_steps(X, packed, a, work)
+    in_steps(X, packed, a, work, keep=False)
     return S_all, last_valid(S_all, S_0, lengths)
 
 

@@ -7,8 +7,9 @@ announced, how many may enter it beside its caller, whether it is closed, and ho
 
 Who enters does so by one atomic exchange of the word, so that a thread that comes late, when the
 caller has done all there was to do and has closed the task, finds the door shut: nobody waits for
-it. A task is a compiled function and its arguments in its caller's frame; where the function is 0
-it is Python's (see `threads`).
+it. Where the parts of a task wait for each other its caller closes it first, and they begin when
+they know how many they are. A task is a compiled function and its arguments in its caller's frame;
+where the function is 0 it is Python's (see `threads`).
 """
 
 import os
@@ -27,8 +28,8 @@ from nnspec.accel.jit import ATTRIBUTES, config, helper, kernel, lean_helper
 # how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
 LOOKS, PATIENCE, PAUSE = 500, 2000, 20
 CLOSED, LIMIT, TASK = 1 << 15, 1 << 16, 1 << 32
-# a team's numbers: the word, how many have left the task, and what the task is
-LEFT, FUNCTION, ARGUMENTS = 8, 16, 17
+# a team's numbers: the word, how many have left the task, what it is, how many have come for it
+LEFT, FUNCTION, ARGUMENTS, CAME = 8, 16, 17, 18
 
 
 def new_team() -> Array:
@@ -164,7 +165,7 @@ def meet(barrier: Array, count: int) -> None:
 @lean_helper
 def _announce(team: Array, function: int, arguments: int, limit: int) -> None:
     """A new task, when all have left the last one."""
-    team[FUNCTION], team[ARGUMENTS], team[LEFT] = function, arguments, 0
+    team[FUNCTION], team[ARGUMENTS], team[CAME], team[LEFT] = function, arguments, 0, 0
     word = _arrived(team)
     _swap(team, word, (word // TASK + 1) * TASK + limit * LIMIT)
 
@@ -173,6 +174,18 @@ def _announce(team: Array, function: int, arguments: int, limit: int) -> None:
 def _close(team: Array) -> None:
     """Let nobody enter from now on, and wait for who has."""
     wait(team[LEFT:], _arrive(team, CLOSED) % CLOSED)
+
+
+@lean_helper
+def _gather(team: Array, count: int, looks: int) -> int:
+    """Let nobody enter after so many looks, or when `count` have come; how many have."""
+    while looks > 0 and _arrived(team) % CLOSED < count - 1:
+        looks -= 1
+        if looks % LOOKS == 0:
+            _give_way()
+    came = _arrive(team, CLOSED) % CLOSED + 1
+    _arrive(team[CAME:], came)
+    return int(came)
 
 
 @lean_helper
@@ -211,6 +224,34 @@ def shared(function: Any) -> Any:
             _close(team)
 
     return in_parallel
+
+
+def gathered(function: Any) -> Any:
+    """A helper (team, count, looks, arguments): function(part, came, *arguments) by all who come.
+
+    They may wait for each other: nobody begins before it is settled how many have come. They have
+    time for so many looks.
+    """
+
+    @lean_helper
+    def enter(part: int, team: Array, arguments: tuple[Any, ...]) -> None:
+        wait(team[CAME:], 1)
+        function(part, _arrived(team[CAME:]), *arguments)
+
+    task_of = _task_of(enter)
+
+    @helper
+    def together(team: Array, count: int, looks: int, arguments: tuple[Any, ...]) -> None:
+        came = 1
+        if count > 1:
+            task, place = task_of((team, arguments))
+            _announce(team, task, place, count - 1)
+            came = _gather(team, count, looks)
+        function(0, came, *arguments)
+        if count > 1:
+            wait(team[LEFT:], came - 1)
+
+    return together
 
 
 @kernel

@@ -73,7 +73,7 @@ def test_a_long_sum_keeps_its_digits(rows: int) -> None:
 
 # by columns, by rows, one thread for the steps with another for the inputs' part ahead, and by rows
 # whose gradients each thread sums by itself, many steps of few or few steps of many
-SHARED = (30, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 50), (70, 61, 45, 40), (20, 301, 64, 70)
+SHARED = (80, 1, 40, 300), (40, 37, 40, 130), (500, 1, 120, 50), (70, 61, 45, 40), (20, 301, 64, 70)
 LAYERS = {"rnn.rnn": 1, "gru.gru": 3, "gru.gru_reset_after": 3, "lstm.lstm": 4}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nnspec.accel import jit, threads
 from nnspec.accel.arrays import Array
-from nnspec.accel.team import new_counter, shared, take
+from nnspec.accel.team import gathered, meet, new_counter, shared, take
 
 compiled = pytest.mark.skipif(
     jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread"
@@ -61,11 +61,60 @@ def test_the_others_come() -> None:
         assert time.monotonic() < limit
 
 
+@jit.lean_helper
+def _walk(part: int, came: int, y: Array, counts: Array, barrier: Array) -> None:
+    counts[part] = came
+    for t in range(y.shape[0]):
+        y[t, part] = t + part
+        meet(barrier, came)
+        for other in range(came):
+            if y[t, other] != t + other:
+                counts[part] = -1
+
+
+_walk_together = gathered(_walk)
+
+
+@jit.lean_kernel
+def _walk_all(y: Array, counts: Array, barrier: Array, looks: int, team: Array, count: int) -> None:
+    _walk_together(team, count, looks, (y, counts, barrier))
+
+
+def _walked(count: int, looks: int) -> int:
+    """How many came, each of whom has seen in each step what all of them wrote."""
+    y, counts = np.full((30, count), -1.0), np.zeros(count)
+    threads.in_team(count, _walk_all, y, counts, new_counter(), looks)
+    came = int(counts[0])
+    assert 1 <= came <= count
+    np.testing.assert_array_equal(counts[:came], came)
+    np.testing.assert_array_equal(counts[came:], 0)
+    return came
+
+
 @compiled
-def test_tasks_of_both_kinds_in_turn() -> None:
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_who_comes_in_time_waits_for_the_others(count: int) -> None:
+    for pause in (0, 0, 0, 0.001, 0.05) * 3:
+        for looks in (0, 100, 100_000):
+            time.sleep(pause)
+            _walked(count, looks)
+        _added(count)
+
+
+@compiled
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one processor")
+def test_the_others_come_in_time() -> None:
+    limit = time.monotonic() + 60
+    while _walked(2, 10_000_000) < 2:
+        assert time.monotonic() < limit
+
+
+@compiled
+def test_tasks_of_all_kinds_in_turn() -> None:
     done: list[int] = []
     for _ in range(200):
         _added(3)
+        _walked(3, 1000)
         threads.together(3, lambda index, count: done.append(index))
     assert sorted(done) == sorted([0, 1, 2] * 200)
 
