@@ -42,17 +42,17 @@ from nnspec.accel.packed import (
 )
 from nnspec.accel.recurrent import (
     AHEAD,
-    LINE,
     UNITS,
     Sharing,
-    by_rows,
     four,
     mark_of,
     new_progress,
+    new_rolls,
+    next_rows_unit,
     shared_by,
     whole,
 )
-from nnspec.accel.team import NOBODY, NOTHING, mark, new_counter, shared, take, wait
+from nnspec.accel.team import LINE, NOBODY, NOTHING, mark, new_counter, shared, take, wait
 
 # rows that a weight's gradient sums over at once, and its units at once
 SUM_BLOCK, UNIT_BLOCK = 256, 64
@@ -449,8 +449,6 @@ def _gradients(
     rests: Any,
     db: Array,
     rooms: Array,
-    row: int,
-    row_end: int,
     at_once: int,
     units: int,
     tickets: Array,
@@ -458,28 +456,84 @@ def _gradients(
     team: Array,
     count: int,
 ) -> None:
-    T, B, G, columns = da.shape
-    batch, across = B, row_end - row < FEW
-    if row_end - row == B:  # all rows of all steps follow each other
-        T, B, row, row_end, across = 1, T * B, 0, T * B, False
+    T, B, G, columns = da.shape  # all rows of all steps follow each other
     rows = (
-        Ys[0].reshape(T, B, Ys[0].shape[2]),
-        Ys[1].reshape(T, B, Ys[1].shape[2]),
-        Ys[2].reshape(T, B, Ys[2].shape[2]),
+        Ys[0].reshape(1, T * B, Ys[0].shape[2]),
+        Ys[1].reshape(1, T * B, Ys[1].shape[2]),
+        Ys[2].reshape(1, T * B, Ys[2].shape[2]),
     )
-    errors, dX = da.reshape(T, B, G * columns), dX.reshape(T, B, dX.shape[2])
-    what = errors, (row, row_end, across), M, zeros, dX, rows, totals, rests, places, db
-    _in_parallel(team, count, (*what, rooms, at_once, units, tickets, batch, progress))
+    errors, dX = da.reshape(1, T * B, G * columns), dX.reshape(1, T * B, dX.shape[2])
+    what = errors, (0, T * B, False), M, zeros, dX, rows, totals, rests, places, db
+    _in_parallel(team, count, (*what, rooms, at_once, units, tickets, B, progress))
+
+
+@lean_helper
+def _own_gradients(
+    part: int,
+    da: Array,  # (T, B, gates columns)
+    M: Array,
+    zeros: Array,
+    dX: Array,
+    Ys: Any,
+    places: Any,
+    totals: Any,
+    rests: Any,
+    db: Array,
+    more: Any,  # of each unit of rows but the first totals, rests and db
+    rooms: Array,
+    tickets: Array,  # for each unit
+    rolls: Array,
+) -> None:
+    T, B = da.shape[:2]
+    units = tickets.size // LINE
+    unit = next_rows_unit(part, units, rolls)
+    while unit >= 0:
+        row, row_end = threads.share(B, unit, units, ROWS)
+        own = row, row_end, row_end - row < FEW
+        into, last, total = totals, rests, db
+        if unit > 0:
+            into = more[0][0][unit - 1], more[0][1][unit - 1], more[0][2][unit - 1]
+            last = more[1][0][unit - 1], more[1][1][unit - 1], more[1][2][unit - 1]
+            total = more[2][unit - 1]
+        how = max(T, row_end - row), 1, tickets[unit * LINE :], 1, NOTHING
+        _part_of_gradients(part, da, own, M, zeros, dX, Ys, into, last, places, total, rooms, *how)
+        unit = next_rows_unit(part, units, rolls)
+
+
+_own_in_parallel = shared(_own_gradients)
+
+
+@lean_kernel
+def _gradients_of_own(
+    da: Array,  # (T, B, G, columns)
+    M: Array,
+    zeros: Array,
+    dX: Array,
+    Ys: Any,
+    places: Any,
+    totals: Any,
+    rests: Any,
+    db: Array,
+    more: Any,
+    rooms: Array,
+    tickets: Array,
+    rolls: Array,
+    team: Array,
+    count: int,
+) -> None:
+    T, B, G, columns = da.shape
+    what = da.reshape(T, B, G * columns), M, zeros, dX, Ys, places, totals, rests, db, more
+    _own_in_parallel(team, count, (*what, rooms, tickets, rolls))
 
 
 # of each sum its total, and of the last panel where Y ends within it; and db: all to be added to
 Added = tuple[tuple[Array, ...], tuple[Array, ...], Array]
 
 
-def _zeros_like(sums: Added) -> Added:
-    """Zeros for the same sums; a total that several have in common is one again."""
+def _zeros_like(sums: Added, units: int) -> Added:
+    """Zeros for so many of the same sums; a total that several have in common is one again."""
     totals, rests, db = sums
-    zeros = {id(array): np.zeros_like(array) for array in (*totals, *rests, db)}
+    zeros = {id(x): np.zeros((units, *x.shape), x.dtype) for x in (*totals, *rests, db)}
     return (
         tuple([zeros[id(total)] for total in totals]),
         tuple([zeros[id(rest)] for rest in rests]),
@@ -488,10 +542,11 @@ def _zeros_like(sums: Added) -> Added:
 
 
 def _add_sums(sums: Added, others: Added) -> None:
-    """Add the totals and db of others, each once."""
+    """Add the totals and db of all the others, each once."""
     pairs = zip((*sums[0], sums[2]), (*others[0], others[2]), strict=True)
     for total, other in {id(total): (total, other) for total, other in pairs}.values():
-        total += other
+        for each in other:
+            total += each
 
 
 class _Way(NamedTuple):
@@ -532,7 +587,7 @@ def _way_back(
     zeros, no_rest = np.zeros((1, -(-I // w) * w), dtype), np.zeros((0, w), dtype)
     size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * max(-(-K // w) for K in depths)
     cost, sharing = float(T) * B * H * adds, shared_by(T, B, per_row, panels)
-    follow = sharing.alone and T > 2 * AHEAD and threads.useful(cost) > 1
+    follow = sharing.threads == 1 and T > 2 * AHEAD and threads.useful(cost) > 1
     beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
     units = PARTS if gates * H >= WIDE else 1
     return _Way(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside)
@@ -551,7 +606,7 @@ def go_back(
 ) -> tuple[Array, Array]:
     """The steps back, then the rest; `per_row`: multiply-adds of a row's step.
 
-    They are work(M, zeros, dX, beside, progress, row, row_end, barrier, looks, team, count).
+    They are work(M, zeros, dX, beside, progress, barrier, *how), `how` as for `in_either_way`.
     Returns dX, which the steps back have done where it is `beside`, and db.
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
@@ -575,19 +630,26 @@ def go_back(
     sums: Added = totals, rests, np.zeros((G, columns), dtype)
     to_inputs = M, way.zeros, rows, way.beside
     given = da, M[:0] if way.beside else M, way.zeros[0], rows, Ys, places
-    rows_alone = way.sharing.rows == 1
     if way.follow:
         _and_follow(work, to_inputs, given, sums, way)
-    elif rows_alone or not _of_own_rows(work, per_row, to_inputs, given, sums, way):
-        if rows_alone:
-            how_back = NOTHING, 0, B, new_counter(), way.sharing.looks
-            threads.in_team(way.sharing.units, work, *to_inputs, *how_back)
+    else:
+        sharing = way.sharing
+        how_back = sharing.looks, B, sharing.rows, new_rolls(sharing)
+        barrier = new_counter() if sharing.looks else NOBODY
+        threads.in_team(sharing.threads, work, *to_inputs, NOTHING, barrier, *how_back)
+        if sharing.rows > 1 and OWN * UNITS * threads.limited() <= T * B:
+            rooms = room_for("gradients", (sharing.threads, way.size), dtype)
+            more, tickets = _zeros_like(sums, sharing.rows - 1), new_counter(sharing.rows)
+            own = *given, *sums, more, rooms, tickets, new_rolls(sharing)
+            threads.in_team(sharing.threads, _gradients_of_own, *own)
+            _add_sums(sums, more)
+            return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]
         count = threads.useful(way.cost, threads.COMPILED)
         rooms = room_for("gradients", (count, way.size), dtype)
         at_once, units = max(T * B, 1), 1
         if count > 1:
             at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, way.units * count
-        how = rooms, 0, B, at_once, units, new_counter(), NOTHING
+        how = rooms, at_once, units, new_counter(), NOTHING
         threads.in_team(count, _gradients, *given, *sums, *how)
     return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]
 
@@ -603,38 +665,11 @@ def _and_follow(
     def part(index: int, _: int) -> None:
         if index == 0:
             try:
-                work(*to_inputs, progress, 0, B, NOBODY, 0, *threads.ALONE)
+                work(*to_inputs, progress, NOBODY, 0, B, 1, NOTHING, *threads.ALONE)
             except BaseException:  # an interrupt before it began: the other would wait for ever
                 progress[LINE::LINE] = 1
                 raise
-        how = rooms[index:], 0, B, AHEAD * B, 2 * way.units, progress, progress
+        how = rooms[index:], AHEAD * B, 2 * way.units, progress, progress
         threads.in_team(1, _gradients, *given, *sums, *how)
 
     threads.together(2, part)
-
-
-def _of_own_rows(
-    work: Callable[..., Any],
-    per_row: int,
-    to_inputs: Any,
-    given: Any,
-    sums: Added,
-    way: _Way,
-) -> bool:
-    """The steps back of threads that share the rows, and their own rows' gradients if many."""
-    T, B = given[0].shape[:2]
-    many = OWN * UNITS * threads.limited() <= T * B
-    own: dict[int, Added] = {}  # by their first rows, the sums of threads' own rows
-
-    def back(row: int, row_end: int) -> None:
-        work(*to_inputs, NOTHING, row, row_end, NOBODY, 0, *threads.ALONE)
-        if many:
-            own[row] = _zeros_like(sums) if row else sums
-            how = row, row_end, max(T, row_end - row), 1, new_counter(), NOTHING
-            room = room_for("gradients", (1, way.size), given[0].dtype)
-            threads.in_team(1, _gradients, *given, *own[row], room, *how)
-
-    by_rows(B, per_row, way.sharing.rows, back)
-    for row in sorted(own)[1:]:
-        _add_sums(sums, own[row])
-    return bool(own)

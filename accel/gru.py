@@ -42,7 +42,7 @@ from nnspec.accel.recurrent import (
     steps_at_once,
 )
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import gathered, meet
+from nnspec.accel.team import meet
 from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
@@ -71,6 +71,8 @@ def _blend(n: Array, z: Array, h_prev: Array, h: Array) -> None:
 def _steps(
     part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
     count: int,  # who shares the units
+    row: int,
+    row_end: int,
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W_z, W_r and W
     W_h: Array,  # (3, panels, H, WIDTH): what h meets
@@ -81,8 +83,6 @@ def _steps(
     d: Array,  # (B, H)
     h: Array,  # (T, B, H)
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
     copies: int,
 ) -> None:
@@ -129,8 +129,8 @@ _in_either_way = in_either_way(_steps)
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without part and count, then looks, a team and how many of it."""
-    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps` after its rows, then six for `in_either_way`."""
+    _in_either_way(arguments[:-6], arguments[-6:])
 
 
 @inlined
@@ -168,6 +168,8 @@ def _error_r(r: Array, dd: Array, h_prev: Array, left: Array, carry: Array) -> N
 def _steps_back(
     part: int,  # of the units
     count: int,  # who shares them
+    row: int,
+    row_end: int,
     dh: Array,  # (T, B, H)
     W_n: Array,  # (panels, columns, WIDTH): W's part for h, for da_n W
     W_zr: Array,  # (panels, 2 columns, WIDTH): W_z's and W_r's
@@ -183,8 +185,6 @@ def _steps_back(
     dX: Array,
     beside: bool,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
 ) -> None:
     T, _, H = dh.shape
@@ -222,13 +222,13 @@ def _steps_back(
         last_rows(errors, W_n, panel, panel_end, tiles)
 
 
-_together = gathered(_steps_back)
+_back_in_either_way = in_either_way(_steps_back)
 
 
 @lean_kernel
 def _states_vjp(*arguments: Any) -> None:
-    """`_steps_back` without part and count, then looks, a team and how many of it."""
-    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps_back` after its rows, then six for `in_either_way`."""
+    _back_in_either_way(arguments[:-6], arguments[-6:])
 
 
 def _pack(
@@ -275,6 +275,8 @@ def _blend_old(n: Array, z: Array, r: Array, q: Array, h_prev: Array, h: Array) 
 def _after_steps(
     part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
     count: int,  # who shares the units
+    row: int,
+    row_end: int,
     X: Array,  # (T, B, I)
     W_x: Array,  # (3, panels, I, WIDTH): what x meets of W, W_z and W_r
     W_h: Array,  # (3, panels, H, WIDTH): what h meets of W_z, W_r and W
@@ -284,8 +286,6 @@ def _after_steps(
     a: Array,  # (steps, B, 4, columns): preactivations, then n, z, r and q = W_h h + b_h
     h: Array,  # (T, B, H)
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
     copies: int,
 ) -> None:
@@ -326,8 +326,8 @@ _after_in_either_way = in_either_way(_after_steps)
 
 @lean_kernel
 def _after_states(*arguments: Any) -> None:
-    """`_after_steps` without part and count, then looks, a team and how many of it."""
-    _after_in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_after_steps` after its rows, then six for `in_either_way`."""
+    _after_in_either_way(arguments[:-6], arguments[-6:])
 
 
 @inlined
@@ -355,6 +355,8 @@ def _errors_old(
 def _after_steps_back(
     part: int,  # of the units
     count: int,  # who shares them
+    row: int,
+    row_end: int,
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 3 columns, WIDTH): W_z's, W_r's and W's part for h
     h_prevs: Array,  # (T, B, H)
@@ -366,8 +368,6 @@ def _after_steps_back(
     dX: Array,
     beside: bool,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
 ) -> None:
     T, _, H = dh.shape
@@ -395,13 +395,13 @@ def _after_steps_back(
         last_rows(errors, W_h, panel, panel_end, tiles)
 
 
-_after_together = gathered(_after_steps_back)
+_after_back_in_either_way = in_either_way(_after_steps_back)
 
 
 @lean_kernel
 def _after_states_vjp(*arguments: Any) -> None:
-    """`_after_steps_back` without part and count, then looks, a team and how many of it."""
-    _after_together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_after_steps_back` after its rows, then six for `in_either_way`."""
+    _after_back_in_either_way(arguments[:-6], arguments[-6:])
 
 
 def _pack_after(

@@ -44,7 +44,7 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
-from nnspec.accel.team import gathered, meet
+from nnspec.accel.team import meet
 from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
@@ -96,6 +96,8 @@ def _cell(
 def _steps(
     part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
     count: int,  # who shares the units
+    row: int,
+    row_end: int,
     X: Array,  # (T, B, I)
     W_x: Array,  # (4, panels, I, WIDTH): what x meets of W_i, W_f, W_g and W_o
     W_h: Array,  # (4, panels, H, WIDTH): what h meets
@@ -109,8 +111,6 @@ def _steps(
     h: Array,  # (T, B, H)
     peepholes: bool,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
     copies: int,
 ) -> None:
@@ -158,8 +158,8 @@ _in_either_way = in_either_way(_steps)
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without part and count, then looks, a team and how many of it."""
-    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps` after its rows, then six for `in_either_way`."""
+    _in_either_way(arguments[:-6], arguments[-6:])
 
 
 @inlined
@@ -202,6 +202,8 @@ def _errors(
 def _steps_back(
     part: int,  # of the units
     count: int,  # who shares them
+    row: int,
+    row_end: int,
     dh: Array,  # (T, B, H)
     W_h: Array,  # (panels, 4 columns, WIDTH): for da W_h
     p: Array,  # (3, H)
@@ -217,8 +219,6 @@ def _steps_back(
     dX: Array,
     beside: bool,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
 ) -> None:
     T, _, H = dh.shape
@@ -249,13 +249,13 @@ def _steps_back(
         last_rows(errors, W_h, panel, panel_end, tiles)
 
 
-_together = gathered(_steps_back)
+_back_in_either_way = in_either_way(_steps_back)
 
 
 @lean_kernel
 def _states_vjp(*arguments: Any) -> None:
-    """`_steps_back` without part and count, then looks, a team and how many of it."""
-    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps_back` after its rows, then six for `in_either_way`."""
+    _back_in_either_way(arguments[:-6], arguments[-6:])
 
 
 @kernel

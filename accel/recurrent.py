@@ -40,6 +40,7 @@ from nnspec.accel.packed import (
     width,
 )
 from nnspec.accel.team import (
+    LINE,
     NOBODY,
     NOTHING,
     gathered,
@@ -59,8 +60,8 @@ UNITS, UNIT_ROWS, NEAR = 2, 2 * ROWS, 1 << 18
 # multiply-adds of a step that pay for threads which wait for each other in every step, and of all
 # steps for each look for who comes
 STEP, WAIT = 60_000, 1_000
-# steps whose inputs' part is done at once where two threads do it, numbers of a cache line
-AHEAD, LINE = 24, 8
+# steps whose inputs' part is done at once where two threads do it
+AHEAD = 24
 
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
@@ -150,12 +151,34 @@ def block_beside(inputs: Inputs, begin: int) -> Other:
     return x[begin : begin + some], W_x, y[place : place + some]
 
 
+class Sharing(NamedTuple):
+    """How threads share the steps: by units of rows, or else the layer's units."""
+
+    threads: int
+    rows: int  # how many units of rows
+    looks: int  # for who shares the layer's units; else 0
+
+
+def shared_by(T: int, B: int, per_row: int, panels: int) -> Sharing:
+    """For so many multiply-adds of a row's step."""
+    cost = float(T) * B * per_row
+    count = threads.useful(cost)
+    if ROWS * count > B:
+        count = min(count, panels) if B * per_row > STEP else 1
+        return Sharing(count, 1, int(cost / WAIT) if count > 1 else 0)
+    if count == 1:
+        return Sharing(1, 1, 0)
+    # units of a few tiles at the least: each reads the weights once more
+    units = min(UNITS * count, B // UNIT_ROWS)
+    return Sharing(count, units if units > count and per_row <= NEAR else count, 0)
+
+
 class _Way(NamedTuple):
     """What the sizes of a sequence say of its steps."""
 
     steps: int  # that `a` has room for, in …
     copies: int  # … so many of it
-    sharing: "Sharing"
+    sharing: Sharing
     ahead: bool  # one thread goes from step to step, and another does the inputs' part ahead of it
 
 
@@ -167,10 +190,11 @@ def _way(
     sharing = shared_by(T, B, gates * H * (H + I), panels)
     pay = threads.useful(float(T) * B * gates * H * I, threads.BESIDE) > 1
     steps = T if keep else min(T, _steps_in(B * G * panels * w * itemsize))
-    ahead = T > 2 * AHEAD and pay and sharing.alone and steps == T
+    ahead = T > 2 * AHEAD and pay and sharing.threads == 1 and steps == T
     if not keep and not ahead and pays(B, math.prod(W_h) * itemsize):
         steps = min(T, 2 * BLOCK)
-    return _Way(steps, 1 if keep else sharing.units, sharing, ahead)
+    copies = sharing.threads if sharing.looks and not keep else 1
+    return _Way(steps, copies, sharing, ahead)
 
 
 def _way_of(X: Array, packed: Packed, G: int, *, keep: bool) -> _Way:
@@ -180,7 +204,7 @@ def _way_of(X: Array, packed: Packed, G: int, *, keep: bool) -> _Way:
 def preactivations(X: Array, packed: Packed, G: int, *, keep: bool) -> Array:
     """Room for `a`: of all steps where the VJP wants them, else of those done at once.
 
-    Then each thread that shares the units has its own: what it writes would lie between the
+    Then each thread that shares the layer's units has its own: what it writes would lie between the
     others' in lines that the processor brings to these in advance.
     """
     way, (_, panels, _, w) = _way_of(X, packed, G, keep=keep), packed[1].shape
@@ -188,40 +212,9 @@ def preactivations(X: Array, packed: Packed, G: int, *, keep: bool) -> Array:
     return room_for("preactivations", shape, X.dtype)
 
 
-class Sharing(NamedTuple):
-    """How threads share the steps: their rows or else their units, one of them where neither."""
-
-    rows: int
-    units: int
-    looks: int  # for who shares the units
-
-    @property
-    def alone(self) -> bool:
-        """Whether one thread goes through all steps."""
-        return self.rows == self.units == 1
-
-
-def shared_by(T: int, B: int, per_row: int, panels: int) -> Sharing:
-    """For so many multiply-adds of a row's step."""
-    cost = float(T) * B * per_row
-    count = threads.useful(cost)
-    if ROWS * count <= B:
-        return Sharing(count, 1, 0)
-    count = min(count, panels) if B * per_row > STEP else 1
-    return Sharing(1, count, int(cost / WAIT) if count > 1 else 0)
-
-
-def by_rows(B: int, per_row: int, count: int, work: Callable[[int, int], None]) -> None:
-    """work(row, row_end) for all of B in so many threads."""
-    # units of a few tiles at the least: each reads the weights once more
-    units = min(UNITS * count, B // UNIT_ROWS)
-    units = units if units > count and per_row <= NEAR else count
-    threads.in_turn(count, units, lambda unit: work(*threads.share(B, unit, units, ROWS)))
-
-
 def new_progress(T: int) -> Array:
     """A roll of tickets, and a mark for each block of AHEAD steps."""
-    return np.zeros((1 + -(-T // AHEAD)) * LINE, np.int64)
+    return new_counter(1 + -(-T // AHEAD))
 
 
 @lean_view
@@ -230,30 +223,43 @@ def mark_of(progress: Array, t: int) -> Array:
     return progress[(1 + t // AHEAD) * LINE :]
 
 
+def new_rolls(sharing: Sharing) -> Array:
+    """A roll of tickets for each thread's own units of rows, if they share these."""
+    return new_counter(sharing.threads) if sharing.rows > 1 else NOTHING
+
+
+@lean_helper
+def next_rows_unit(part: int, units: int, rolls: Array) -> int:
+    """The next of so many units: first a thread's own, then what is left of others'; else -1.
+
+    Processors that others use as well are seldom equally fast: of two halves one comes late. And
+    what a thread did in the call before is in its own cache, which is far from the other's where
+    they have no third one in common.
+    """
+    count = rolls.size // LINE
+    for k in range(count):
+        owner = (part + k) % count
+        first, end = threads.share(units, owner, count)
+        unit = first + take(rolls[owner * LINE :])
+        if unit < end:
+            return int(unit)
+    return -1
+
+
 def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any], *, keep: bool) -> None:
-    """Call work(progress, row, row_end, barrier, copies, looks, team, count) for a forward pass.
+    """Call work(progress, barrier, copies, *how) for a forward pass, `how` as for `in_either_way`.
 
     Where one thread does all steps, another of the team does the inputs' part ahead (see
     `inputs_ahead`): `progress` has the roll of its blocks, and a mark for each that is done. Else
-    it is empty. Who shares the units meets at the barrier, and has a copy of `a` of its own, but
-    where all steps are kept.
+    it is empty. Who shares the layer's units meets at the barrier, and has a copy of `a` of its
+    own, but where all steps are kept.
     """
-    (T, B, I), (G, _, H, _) = X.shape, packed[1].shape
-    way = _way_of(X, packed, a.shape[2], keep=keep)
+    way, (T, B, _) = _way_of(X, packed, a.shape[2], keep=keep), X.shape
     sharing = way.sharing
-    if way.ahead:
-        threads.in_team(2, work, new_progress(T), 0, B, NOBODY, 1, 0)
-    elif sharing.units > 1:
-        how = new_counter(), way.copies, sharing.looks
-        threads.in_team(sharing.units, work, NOTHING, 0, B, *how)
-    elif sharing.rows > 1:
-
-        def rows(row: int, row_end: int) -> None:
-            work(NOTHING, row, row_end, NOBODY, 1, 0, *threads.ALONE)
-
-        by_rows(B, G * H * (H + I), sharing.rows, rows)
-    else:
-        work(NOTHING, 0, B, NOBODY, 1, 0, *threads.ALONE)
+    count, progress = (2, new_progress(T)) if way.ahead else (sharing.threads, NOTHING)
+    barrier = new_counter() if sharing.looks else NOBODY
+    how = sharing.looks, B, sharing.rows, new_rolls(sharing)
+    threads.in_team(count, work, progress, barrier, way.copies, *how)
 
 
 @lean_view
@@ -264,23 +270,37 @@ def own_copy(a: Array, part: int, copies: int) -> Array:
 
 
 def in_either_way(steps: Any) -> Any:
-    """A helper (team, count, looks, arguments): steps(part, count, *arguments) by one or by more.
+    """A helper (arguments, how): steps(part, count, row, row_end, *arguments) of all rows.
 
-    With `looks` they share the units, else part 0 does the steps and the others come when they do.
+    `how` is looks, B, units, rolls, a team, and how many of it. With `looks` they share the layer's
+    units (see `team.gathered`), with rolls these units of rows; else part 0 does the steps, and the
+    others come when they do.
     """
 
     @lean_helper
-    def by_one(part: int, arguments: tuple[Any, ...]) -> None:
-        steps(part, 1, *arguments)
+    def in_step(part: int, count: int, B: int, arguments: tuple[Any, ...]) -> None:
+        steps(part, count, 0, B, *arguments)
 
-    in_parallel, together = shared(by_one), gathered(steps)
+    @lean_helper
+    def by_rows(part: int, B: int, units: int, rolls: Array, arguments: tuple[Any, ...]) -> None:
+        if rolls.size == 0:
+            steps(part, 1, 0, B, *arguments)
+            return
+        unit = next_rows_unit(part, units, rolls)
+        while unit >= 0:
+            row, row_end = threads.share(B, unit, units, ROWS)
+            steps(0, 1, row, row_end, *arguments)
+            unit = next_rows_unit(part, units, rolls)
+
+    together, in_parallel = gathered(in_step), shared(by_rows)
 
     @helper
-    def go(team: Array, count: int, looks: int, arguments: tuple[Any, ...]) -> None:
+    def go(arguments: tuple[Any, ...], how: tuple[Any, ...]) -> None:
+        looks, B, units, rolls, team, count = how
         if looks:
-            together(team, count, looks, arguments)
+            together(team, count, looks, (B, arguments))
         else:
-            in_parallel(team, count, (arguments,))
+            in_parallel(team, count, (B, units, rolls, arguments))
 
     return go
 

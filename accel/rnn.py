@@ -42,7 +42,7 @@ from nnspec.accel.recurrent import (
     steps_at_once,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
-from nnspec.accel.team import gathered, meet
+from nnspec.accel.team import meet
 from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh
 from nnspec.accel.vectors import lanes, put, take, zero_vector
@@ -74,6 +74,8 @@ def _error(S: Array, dS: Array, carry: Array, delta: Array, code: int) -> None:
 def _steps(
     part: int,  # of the units; or 0 for the steps, else the inputs' part ahead of them
     count: int,  # who shares the units
+    row: int,
+    row_end: int,
     X: Array,  # (T, B, I)
     U: Array,  # (1, panels, I, WIDTH)
     W: Array,  # (1, panels, H, WIDTH)
@@ -84,8 +86,6 @@ def _steps(
     S: Array,  # (T, B, H)
     code: int,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
     copies: int,
 ) -> None:
@@ -121,14 +121,16 @@ _in_either_way = in_either_way(_steps)
 
 @lean_kernel
 def _states(*arguments: Any) -> None:
-    """`_steps` without part and count, then looks, a team and how many of it."""
-    _in_either_way(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps` after its rows, then six for `in_either_way`."""
+    _in_either_way(arguments[:-6], arguments[-6:])
 
 
 @lean_helper
 def _steps_back(
     part: int,  # of the units
     count: int,  # who shares them
+    row: int,
+    row_end: int,
     S: Array,  # (T, B, H): from `_states`
     W: Array,  # (panels, columns, WIDTH): for δ W
     lengths: Array,  # (B,)
@@ -141,8 +143,6 @@ def _steps_back(
     dX: Array,
     beside: bool,
     progress: Array,
-    row: int,
-    row_end: int,
     barrier: Array,
 ) -> None:
     T, _, H = S.shape
@@ -173,13 +173,13 @@ def _steps_back(
         last_rows(errors, W, panel, panel_end, tiles)
 
 
-_together = gathered(_steps_back)
+_back_in_either_way = in_either_way(_steps_back)
 
 
 @lean_kernel
 def _states_vjp(*arguments: Any) -> None:
-    """`_steps_back` without part and count, then looks, a team and how many of it."""
-    _together(arguments[-2], arguments[-1], arguments[-3], arguments[:-3])
+    """The arguments of `_steps_back` after its rows, then six for `in_either_way`."""
+    _back_in_either_way(arguments[:-6], arguments[-6:])
 
 
 def _run_packed(

@@ -27,6 +27,8 @@ from nnspec.accel.jit import ATTRIBUTES, config, helper, kernel, lean_helper
 # how often a thread looks before it gives its processor to others, how often until it sleeps, and
 # how often it gives way, some 10 µs, until its caller has let go of the GIL that both need
 LOOKS, PATIENCE, PAUSE = 500, 2000, 20
+# numbers of a cache line
+LINE = 8
 CLOSED, LIMIT, TASK = 1 << 15, 1 << 16, 1 << 32
 # a team's numbers: the word, how many have left the task, what it is, how many have come for it
 LEFT, FUNCTION, ARGUMENTS, CAME = 8, 16, 17, 18
@@ -37,9 +39,9 @@ def new_team() -> Array:
     return np.zeros(24, np.int64)
 
 
-def new_counter() -> Array:
-    """What `meet` counts in, or a roll of tickets for `take`: a line of the cache for itself."""
-    return np.zeros(8, np.int64)
+def new_counter(count: int = 1) -> Array:
+    """What `meet` counts in, or a roll of tickets for `take`: lines of the cache for themselves."""
+    return np.zeros(count * LINE, np.int64)
 
 
 # for who waits for nobody: never written to

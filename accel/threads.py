@@ -109,23 +109,6 @@ def in_team(count: int, function: Callable[..., Any], *arguments: Any) -> None:
         function(*arguments, *ALONE)
 
 
-def in_turn(count: int, units: int, work: Callable[[int], Any]) -> None:
-    """work(unit) for each of 0 … units-1: each thread its own share, then what is left of others'.
-
-    Processors that others use as well are seldom equally fast: of two halves one comes late. And
-    what a thread did in the call before is in its own cache, which is far from the other's where
-    they have no third one in common.
-    """
-    shares = [iter(range(*share(units, owner, count))) for owner in range(count)]
-
-    def part(index: int, _: int) -> None:
-        for k in range(count):
-            for unit in shares[(index + k) % count]:
-                work(unit)
-
-    together(count, part)
-
-
 @lean_helper
 def share(total: int, index: int, count: int, multiple: int = 1) -> tuple[int, int]:
     """The part of 0 … total-1 that thread `index` of `count` does, in whole multiples."""

@@ -265,21 +265,6 @@ def _exp_below_64(x: Any) -> Any:
     return (1.0 + (p * (r * r) + r)) * power(m) * 2.0**-128
 
 
-@contracted
-def _exp_double_32(a: Any) -> Any:
-    """e^-2a for a ≥ 0, but 2^-116 where it is less."""
-    y = select(a > F(40), F(40), a)
-    m = y * (F(-2) * LOG2_E_32) + BIASED_32
-    n = m - BIASED_32
-    r = (F(-2) * y - n * LN_2_HIGH_32) - n * LN_2_LOW_32
-    p = F(0.0013814540579915047)  # as in `_exp_32`
-    p = p * r + F(0.00836874544620514)
-    p = p * r + F(0.04166838899254799)
-    p = p * r + F(0.1666652113199234)
-    p = p * r + F(0.4999999403953552)
-    return (F(1) + (p * (r * r) + r)) * power(m)
-
-
 def _inverse_32(d: Any) -> Any:
     """1 / d for 1 ≤ d ≤ 2, to 1e-4; a division takes longer than all the rest of a sigmoid."""
     return _inverse_by_polynomial(d)
@@ -303,42 +288,51 @@ def _inverse_64(d: Any) -> Any:
 
 @contracted
 def _tanh_32(x: Any) -> Any:
-    s = x * x
-    p = F(0.0021438831463456154)  # (tanh x - x) / x³ in s = x² for |x| ≤ 0.626
-    p = p * s + F(-0.008178823627531528)
-    p = p * s + F(0.021701471880078316)
-    p = p * s + F(-0.05394694209098816)
-    p = p * s + F(0.13333207368850708)
-    p = p * s + F(-0.3333333134651184)
-    near = (p * s) * x + x
-    a = abs(x)
-    e = _exp_double_32(a)
-    d = F(1) + e
-    r = _inverse_32(d)
-    r = r + r * (F(1) - d * r)
-    far = F(1) - (e + e) * r
-    return signed(select(a < F(0.625), near, far), x)
+    y = abs(x)
+    y = select(y > F(10), F(10), y)
+    m = y * (F(-2) * LOG2_E_32) + BIASED_32
+    n = m - BIASED_32
+    r = (F(-2) * y - n * LN_2_HIGH_32) - n * LN_2_LOW_32
+    p = F(0.0013814540579915047)  # as in `_exp_32`
+    p = p * r + F(0.00836874544620514)
+    p = p * r + F(0.04166838899254799)
+    p = p * r + F(0.1666652113199234)
+    p = p * r + F(0.4999999403953552)
+    # e^-2y is s + u, and tanh y is (1 - s - u) / (1 + s + u): near 0 s is 1, and u alone is left
+    s = power(m)
+    u = s * (p * (r * r) + r)
+    less, more = F(1) - s, F(1) + s
+    inverse = _inverse_32(more + u)
+    q = (less - u) * inverse
+    lost = ((less - q * more) - u) - q * u
+    return signed(q + lost * inverse, x)
 
 
 @contracted
 def _tanh_64(x: Any) -> Any:
-    s = x * x
-    p = -1.60599528020771e-05  # (tanh x - x) / x³ in s = x² for |x| ≤ 0.626
-    p = p * s + 7.712207591138643e-05
-    p = p * s + -0.00022854799235955898
-    p = p * s + 0.0005863103681747903
-    p = p * s + -0.0014549576225423122
-    p = p * s + 0.0035919890670753603
-    p = p * s + -0.008863221008784266
-    p = p * s + 0.021869487578259322
-    p = p * s + -0.05396825393144774
-    p = p * s + 0.13333333333262692
-    p = p * s + -0.3333333333333286
-    near = (p * s) * x + x
-    a = abs(x)
-    e = _exp_below_64(-(a + a))
-    far = 1.0 - (e + e) * _inverse_64(1.0 + e)
-    return signed(select(a < 0.625, near, far), x)
+    y = abs(x)
+    y = select(y > 20.0, 20.0, y)
+    m = y * (-2.0 * LOG2_E_64) + BIASED_64
+    n = m - BIASED_64
+    r = (-2.0 * y - n * LN_2_HIGH_64) - n * LN_2_LOW_64
+    p = 2.0826584075768803e-09  # as in `_exp_64`
+    p = p * r + 2.511208439713127e-08
+    p = p * r + 2.755758227603023e-07
+    p = p * r + 2.7557234728193085e-06
+    p = p * r + 2.4801586925727836e-05
+    p = p * r + 0.00019841269896514674
+    p = p * r + 0.0013888888889116353
+    p = p * r + 0.008333333333316983
+    p = p * r + 0.041666666666666095
+    p = p * r + 0.16666666666666682
+    p = p * r + 0.5
+    s = power(m)  # as in `_tanh_32`
+    u = s * (p * (r * r) + r)
+    less, more = 1.0 - s, 1.0 + s
+    inverse = _inverse_64(more + u)
+    q = (less - u) * inverse
+    lost = ((less - q * more) - u) - q * u
+    return signed(q + lost * inverse, x)
 
 
 @contracted

@@ -170,19 +170,20 @@ def test_the_gradients_close_behind_or_late(layer: str, monkeypatch: pytest.Monk
 def test_threads_sum_the_gradients_of_their_own_rows(
     sizes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gradients, shares = backward._gradients, []
+    gradients, rolls = backward._gradients_of_own, []
 
     def note_and_do(*arguments: Any) -> None:
-        shares.append(arguments[10:12])
         gradients(*arguments)
+        tickets, roll = arguments[-4:-2]
+        rolls.append((tickets, roll))
 
-    monkeypatch.setattr(backward, "_gradients", note_and_do)
+    monkeypatch.setattr(backward, "_gradients_of_own", note_and_do)
     _run("gru.gru", sizes, 2)
-    ends = [end for share in sorted(shares) for end in share]
-    assert len(shares) == min(2 * recurrent.UNITS, sizes[1] // recurrent.UNIT_ROWS)
-    assert ends[0] == 0
-    assert ends[-1] == sizes[1]
-    assert ends[1:-1:2] == ends[2::2]
+    ((tickets, roll),) = rolls
+    units = min(2 * recurrent.UNITS, sizes[1] // recurrent.UNIT_ROWS)
+    # of each unit dX, the sums and db, and then none; of each thread's all, and then none
+    np.testing.assert_array_equal(tickets[:: recurrent.LINE], [3 + 1] * units)
+    assert (roll[:: recurrent.LINE] > units // 2).all()
 
 
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
