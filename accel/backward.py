@@ -45,9 +45,9 @@ from nnspec.accel.recurrent import (
     UNITS,
     Sharing,
     four,
+    go_through,
     mark_of,
     new_progress,
-    new_rolls,
     next_rows_unit,
     shared_by,
     whole,
@@ -606,7 +606,7 @@ def go_back(
 ) -> tuple[Array, Array]:
     """The steps back, then the rest; `per_row`: multiply-adds of a row's step.
 
-    They are work(M, zeros, dX, beside, progress, barrier, *how), `how` as for `in_either_way`.
+    They are work(M, zeros, dX, beside, progress, barrier, *how), as `go_through` calls it.
     Returns dX, which the steps back have done where it is `beside`, and db.
 
     db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
@@ -634,13 +634,11 @@ def go_back(
         _and_follow(work, to_inputs, given, sums, way)
     else:
         sharing = way.sharing
-        how_back = sharing.looks, B, sharing.rows, new_rolls(sharing)
-        barrier = new_counter() if sharing.looks else NOBODY
-        threads.in_team(sharing.threads, work, *to_inputs, NOTHING, barrier, *how_back)
+        go_through(sharing, B, work, *to_inputs, NOTHING)
         if sharing.rows > 1 and OWN * UNITS * threads.limited() <= T * B:
             rooms = room_for("gradients", (sharing.threads, way.size), dtype)
             more, tickets = _zeros_like(sums, sharing.rows - 1), new_counter(sharing.rows)
-            own = *given, *sums, more, rooms, tickets, new_rolls(sharing)
+            own = *given, *sums, more, rooms, tickets, new_counter(sharing.threads)
             threads.in_team(sharing.threads, _gradients_of_own, *own)
             _add_sums(sums, more)
             return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]

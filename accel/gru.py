@@ -83,8 +83,8 @@ def _steps(
     d: Array,  # (B, H)
     h: Array,  # (T, B, H)
     progress: Array,
-    barrier: Array,
     copies: int,
+    barrier: Array,
 ) -> None:
     T, B, H = h.shape
     panels, columns = W_h.shape[1], a.shape[3]
@@ -286,8 +286,8 @@ def _after_steps(
     a: Array,  # (steps, B, 4, columns): preactivations, then n, z, r and q = W_h h + b_h
     h: Array,  # (T, B, H)
     progress: Array,
-    barrier: Array,
     copies: int,
+    barrier: Array,
 ) -> None:
     T, B, H = h.shape
     panel, panel_end = share(W_h.shape[1], part, count)

@@ -111,8 +111,8 @@ def _steps(
     h: Array,  # (T, B, H)
     peepholes: bool,
     progress: Array,
-    barrier: Array,
     copies: int,
+    barrier: Array,
 ) -> None:
     T, B, H = h.shape
     keep = cells.shape[0] > 0

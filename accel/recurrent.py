@@ -223,11 +223,6 @@ def mark_of(progress: Array, t: int) -> Array:
     return progress[(1 + t // AHEAD) * LINE :]
 
 
-def new_rolls(sharing: Sharing) -> Array:
-    """A roll of tickets for each thread's own units of rows, if they share these."""
-    return new_counter(sharing.threads) if sharing.rows > 1 else NOTHING
-
-
 @lean_helper
 def next_rows_unit(part: int, units: int, rolls: Array) -> int:
     """The next of so many units: first a thread's own, then what is left of others'; else -1.
@@ -246,8 +241,18 @@ def next_rows_unit(part: int, units: int, rolls: Array) -> int:
     return -1
 
 
+def go_through(sharing: Sharing, B: int, work: Callable[..., Any], *given: Any) -> None:
+    """Call work(*given, barrier, *how), `how` as for `in_either_way`, by one thread or by more."""
+    if sharing.threads == 1:
+        work(*given, NOBODY, 0, B, 1, NOTHING, *threads.ALONE)
+        return
+    rolls = new_counter(sharing.threads) if sharing.rows > 1 else NOTHING
+    how = new_counter(), sharing.looks, B, sharing.rows, rolls
+    threads.in_team(sharing.threads, work, *given, *how)
+
+
 def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any], *, keep: bool) -> None:
-    """Call work(progress, barrier, copies, *how) for a forward pass, `how` as for `in_either_way`.
+    """Call work(progress, copies, barrier, *how) for a forward pass, as `go_through` does.
 
     Where one thread does all steps, another of the team does the inputs' part ahead (see
     `inputs_ahead`): `progress` has the roll of its blocks, and a mark for each that is done. Else
@@ -255,11 +260,10 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any], *, ke
     own, but where all steps are kept.
     """
     way, (T, B, _) = _way_of(X, packed, a.shape[2], keep=keep), X.shape
-    sharing = way.sharing
-    count, progress = (2, new_progress(T)) if way.ahead else (sharing.threads, NOTHING)
-    barrier = new_counter() if sharing.looks else NOBODY
-    how = sharing.looks, B, sharing.rows, new_rolls(sharing)
-    threads.in_team(count, work, progress, barrier, way.copies, *how)
+    if way.ahead:
+        threads.in_team(2, work, new_progress(T), 1, NOBODY, 0, B, 1, NOTHING)
+    else:
+        go_through(way.sharing, B, work, NOTHING, way.copies)
 
 
 @lean_view
@@ -277,11 +281,11 @@ def in_either_way(steps: Any) -> Any:
     others come when they do.
     """
 
-    @lean_helper
+    @inlined
     def in_step(part: int, count: int, B: int, arguments: tuple[Any, ...]) -> None:
         steps(part, count, 0, B, *arguments)
 
-    @lean_helper
+    @inlined
     def by_rows(part: int, B: int, units: int, rolls: Array, arguments: tuple[Any, ...]) -> None:
         if rolls.size == 0:
             steps(part, 1, 0, B, *arguments)

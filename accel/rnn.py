@@ -86,8 +86,8 @@ def _steps(
     S: Array,  # (T, B, H)
     code: int,
     progress: Array,
-    barrier: Array,
     copies: int,
+    barrier: Array,
 ) -> None:
     T, B, H = S.shape
     panel, panel_end = share(W.shape[1], part, count)
