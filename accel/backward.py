@@ -25,19 +25,18 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
+from nnspec.accel.crosswise import add_crosswise
 from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
     add_to,
     aligned,
     fill,
-    multiply,
     multiply_by_turns,
     pack,
     panels_in,
     room_for,
     rooms_for,
-    transpose,
     width,
 )
 from nnspec.accel.recurrent import (
@@ -54,10 +53,11 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.team import LINE, NOBODY, NOTHING, mark, new_counter, shared, take, wait
 
-# rows that a weight's gradient sums over at once, and its units at once
-SUM_BLOCK, UNIT_BLOCK = 256, 64
-# parts of each for a thread, so that none waits long for another, and the errors of a step from
-# which on it pays for the sums: each part packs all Y
+# rows that a weight's gradient sums over at once, and columns from which on it pays to pack what
+# meets so many
+SUM_BLOCK, OFTEN = 256, 640
+# parts of dX and of the sums for a thread, so that none waits long for another, and the errors of a
+# step from which on it pays for the sums
 PARTS, WIDE = 2, 512
 # rows of all steps, for each of UNITS, from which on a thread sums its own by themselves
 OWN = 512
@@ -272,40 +272,6 @@ def _parts(T: int, own: tuple[int, int, bool]) -> tuple[int, int]:
 
 
 @lean_helper
-def _pack_rows(
-    Y: Array,
-    own: tuple[int, int, bool],
-    out: int,
-    out_end: int,
-    start: int,
-    end: int,
-    packed: Array,
-) -> None:
-    """Rows start … end-1 of parts out … out_end-1, one below the other, into panels."""
-    count = end - start
-    for k in range(out_end - out):
-        rows = _rows(Y, own, out + k, start, end)
-        pack(rows, packed[:, k * count : (k + 1) * count])
-
-
-@lean_helper
-def _transpose_rows(
-    errors: Array,
-    own: tuple[int, int, bool],
-    out: int,
-    out_end: int,
-    start: int,
-    end: int,
-    turned: Array,
-) -> None:
-    """The same rows, side by side as columns."""
-    count = end - start
-    for k in range(out_end - out):
-        rows = _rows(errors, own, out + k, start, end)
-        transpose(rows, turned[:, k * count : (k + 1) * count])
-
-
-@lean_helper
 def _add_units(
     da: Array,  # (T, B, gates columns)
     own: tuple[int, int, bool],  # rows of B, the end, and whether across the steps
@@ -321,33 +287,39 @@ def _add_units(
     progress: Array,
 ) -> None:
     """Add the products of all rows to the totals, for some units."""
+    row, _, across = own
     (outer, inner), H, w = _parts(da.shape[0], own), totals[0].shape[1], rests[0].shape[1]
-    left, right = room[: UNIT_BLOCK * SUM_BLOCK], room[UNIT_BLOCK * SUM_BLOCK :]
-    at_once = max(1, SUM_BLOCK // max(1, inner))
-    for out_end in range(outer, 0, -at_once):
-        out = max(0, out_end - at_once)
+    for out in range(outer - 1, -1, -1):
         for block in range(-(-inner // SUM_BLOCK) - 1, -1, -1):
             start = block * SUM_BLOCK
             end = min(start + SUM_BLOCK, inner)
-            depth = (out_end - out) * (end - start)
             _wait_for(start, batch, progress)
+            errors = _rows(da, own, out, start, end)
             for s in range(3):
                 gate, gate_end, target, column = places[s]
-                K = Ys[s].shape[2]
-                panels, inside = -(-K // w), K // w
-                packed = panels_in(right, panels, depth, w)
-                if gate < gate_end:
-                    _pack_rows(Ys[s], own, out, out_end, start, end, packed)
+                Y, (B, K) = Ys[s], Ys[s].shape[1:]
+                inside, panels, depth = K // w, -(-K // w), end - start
+                of_panel, some = depth * w, _rows(Y, own, out, start, end)
+                M, M_start, M_row, M_panel = room, 0, w, of_panel
+                if (unit_end - unit) * (gate_end - gate) >= OFTEN:
+                    pack(some, panels_in(room, panels, depth, w))
+                    rest_start = inside * of_panel
+                else:
+                    at = (start * B + row + out) if across else (out * B + row + start)
+                    M, M_start, M_row, M_panel = Y.reshape(Y.size), at * K, K, w
+                    if across:
+                        M_row = B * K
+                    if gate < gate_end and inside < panels:
+                        pack(some[:, inside * w :], panels_in(room, 1, depth, w))
+                    rest_start = 0
                 for g in range(gate, gate_end):
                     y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
-                    for u in range(unit, unit_end, UNIT_BLOCK):
-                        u_end = min(unit_end, u + UNIT_BLOCK)
-                        rows = left[: (u_end - u) * depth].reshape(u_end - u, depth)
-                        errors = da[:, :, g * columns + u : g * columns + u_end]
-                        _transpose_rows(errors, own, out, out_end, start, end, rows)
-                        multiply(rows, packed, y[u:u_end, column:], 0, inside)
-                        if inside < panels:
-                            multiply(rows, packed[inside:], rest[u:u_end], 0, 1)
+                    first, last = g * columns + unit, g * columns + unit_end
+                    of_M = M, M_start, M_row, M_panel
+                    add_crosswise(errors, first, last, *of_M, inside, y[unit:, column:])
+                    if inside < panels:
+                        of_rest = room, rest_start, w, of_panel
+                        add_crosswise(errors, first, last, *of_rest, 1, rest[unit:])
 
 
 @lean_helper
@@ -584,8 +556,8 @@ def _way_back(
     for (gate, gate_end, _, _), K in zip(places, depths, strict=True):
         rests.append((gate_end - gate) * H if K % w else 0)
         adds += (gate_end - gate) * K
+    size = SUM_BLOCK * w * max(-(-K // w) for K in depths)
     zeros, no_rest = np.zeros((1, -(-I // w) * w), dtype), np.zeros((0, w), dtype)
-    size = UNIT_BLOCK * SUM_BLOCK + SUM_BLOCK * w * max(-(-K // w) for K in depths)
     cost, sharing = float(T) * B * H * adds, shared_by(T, B, per_row, panels)
     follow = sharing.threads == 1 and T > 2 * AHEAD and threads.useful(cost) > 1
     beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)

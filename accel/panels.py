@@ -346,7 +346,7 @@ def _put_transposed(typingctx: Any, x: Any, start: Any, row: Any, columns: Any, 
     return types.void(x, n, n, n, y), emit
 
 
-def _rows_times(
+def rows_times(
     v: Vectors,
     rows: int,
     panels: int,
@@ -426,7 +426,7 @@ def _put_product(rows: int, panels: int) -> Any:
             M_data = v.data(signature.args[3], M_array, M_start)
             y_data = v.data(signature.args[7], y_array, y_start)
             strides, M_strides = (x_row, n(1)), (w, M_panel)
-            sums = _rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
+            sums = rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
             for row in range(rows):
                 here = sums[2 * panels * row : 2 * panels * (row + 1)]
                 v.put_row(here, y_data, builder.mul(y_row, n(row)))
@@ -497,7 +497,7 @@ def _add_product(rows: int, panels: int) -> Any:
             inverse_data = v.data(signature.args[14], inverse_array, column)
             y_data = v.data(signature.args[15], y_array, y_start)
             strides, M_strides = (n(1), x_row), (M_row, M_panel)
-            sums = _rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
+            sums = rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
 
             def by_row(data: Any, row: int) -> Any:
                 return v.splat(builder.load(builder.gep(data, [n(row)])))

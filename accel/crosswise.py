@@ -1,0 +1,136 @@
+"""The product y += xᵀ M, of two matrices that lie side by side: a sum over their rows.
+
+It is the gradient of a weight, from the errors and what these met. A tile takes a few columns of
+one and two panels of the other, and these lie next to each other in every row: each row costs as
+many lines of the cache as a packed one would. What many columns meet is better packed even so, as
+rows far apart share few places in the first-level cache.
+"""
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from nnspec.accel.arrays import Array
+from nnspec.accel.emit import Vectors, view
+from nnspec.accel.jit import config, lean_helper
+from nnspec.accel.packed import CHUNK, PANEL, ROWS, rows_of_pair, width
+from nnspec.accel.panels import rows_times
+
+
+def _make(rows: int, panels: int) -> Any:
+    """y += xᵀ M, of so many columns of x and panels of M side by side."""
+
+    def tile(
+        typingctx: Any,
+        x: Any,
+        x_row: Any,
+        x_start: Any,
+        M: Any,
+        M_row: Any,
+        M_start: Any,
+        M_panel: Any,
+        depth: Any,
+        y: Any,
+        y_row: Any,
+        y_start: Any,
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x_array, x_row, x_start, M_array, M_row, M_start, M_panel, depth, *of_y = args
+            y_array, y_row, y_start = of_y
+            v = Vectors(context, builder, x.dtype)
+            n = depth.type
+            x_data = v.data(signature.args[0], x_array, x_start)
+            M_data = v.data(signature.args[3], M_array, M_start)
+            y_data = v.data(signature.args[8], y_array, y_start)
+            strides, M_strides = (n(1), x_row), (M_row, M_panel)
+            sums = rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
+            for row in range(rows):
+                here = sums[2 * panels * row : 2 * panels * (row + 1)]
+                start = builder.mul(y_row, n(row))
+                there = v.row(y_data, start, 2 * panels)
+                total = [builder.fadd(a, b) for a, b in zip(there, here, strict=True)]
+                v.put_row(total, y_data, start)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(x, n, n, M, n, n, n, n, y, n, n), emit
+
+    def interpreted(
+        x: Array,
+        x_row: int,
+        x_start: int,
+        M: Array,
+        M_row: int,
+        M_start: int,
+        M_panel: int,
+        depth: int,
+        y: Array,
+        y_row: int,
+        y_start: int,
+    ) -> None:
+        w = width(x.dtype)
+        left = view(x, x_start, (rows, depth), (1, x_row))
+        for panel in range(panels):
+            right = view(M, M_start + panel * M_panel, (depth, w), (M_row, 1))
+            view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] += left @ right
+
+    return interpreted if config.DISABLE_JIT else intrinsic(tile)
+
+
+_pair_6, _pair_4 = _make(6, 2), _make(4, 2)
+_pair_2, _pair_1 = _make(2, 2), _make(1, 2)
+_tile_8, _tile_4 = _make(8, 1), _make(4, 1)
+_tile_2, _tile_1 = _make(2, 1), _make(1, 1)
+
+
+@lean_helper
+def add_crosswise(
+    x: Array,  # (rows, at least `last` columns), of contiguous rows
+    first: int,
+    last: int,
+    M: Array,  # an array of one axis, with …
+    M_start: int,  # … the first panel from this element on, …
+    M_row: int,  # … and the element strides from row to row …
+    M_panel: int,  # … and from panel to panel
+    panels: int,
+    y: Array,  # (last - first, at least the panels' columns), of contiguous rows
+) -> None:
+    """y += xᵀ M of columns first … last-1 of x and so many panels."""
+    x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
+    w = PANEL // x.itemsize
+    c = 0
+    while c < panels:
+        pair = ROWS == 8 and c + 2 <= panels
+        i = first
+        while i < last:
+            left = last - i
+            if pair:
+                rows = rows_of_pair(left) if left >= 4 else (2 if left >= 2 else 1)
+            elif ROWS == 8 and left >= 8:
+                rows = 8
+            else:
+                rows = 4 if left >= 4 else (2 if left >= 2 else 1)
+            for k in range(0, x.shape[0], CHUNK):
+                depth, place = min(CHUNK, x.shape[0] - k), M_start + c * M_panel + k * M_row
+                of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, depth)
+                of_y = y, y_row, (i - first) * y_row + c * w
+                if pair:
+                    if rows == 6:
+                        _pair_6(*of_x, *of_M, *of_y)
+                    elif rows == 4:
+                        _pair_4(*of_x, *of_M, *of_y)
+                    elif rows == 2:
+                        _pair_2(*of_x, *of_M, *of_y)
+                    else:
+                        _pair_1(*of_x, *of_M, *of_y)
+                elif rows == 8:
+                    _tile_8(*of_x, *of_M, *of_y)
+                elif rows == 4:
+                    _tile_4(*of_x, *of_M, *of_y)
+                elif rows == 2:
+                    _tile_2(*of_x, *of_M, *of_y)
+                else:
+                    _tile_1(*of_x, *of_M, *of_y)
+            i += rows
+        c += 2 if pair else 1
