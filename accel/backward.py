@@ -59,8 +59,9 @@ SUM_BLOCK, OFTEN = 256, 640
 # parts of dX and of the sums for a thread, so that none waits long for another, and the errors of a
 # step from which on it pays for the sums
 PARTS, WIDE = 2, 512
-# rows of all steps, for each of UNITS, from which on a thread sums its own by themselves
-OWN = 512
+# rows of all steps, for each of UNITS, from which on a thread sums its own by themselves, and bytes
+# of the sums up to which it does: few rows at a time, it goes through all of these again and again
+OWN, OWN_SUMS = 512, 3 << 19
 # bytes from which on to align them takes less time than it saves
 SMALL = 1 << 15
 # rows of each step from which on its products take them by themselves, not a row of all steps
@@ -533,6 +534,7 @@ class _Way(NamedTuple):
     sharing: Sharing
     follow: bool  # one thread goes back, and another follows it, …
     beside: bool  # … or it does dX beside its steps
+    own: bool  # each thread sums its own rows by themselves
 
 
 @functools.lru_cache(256)
@@ -552,17 +554,19 @@ def _way_back(
 ) -> _Way:
     dtype = np.dtype(letter)
     w = width(dtype)
-    rests, adds = [], x_gates * I
+    rests, adds = [], 0
     for (gate, gate_end, _, _), K in zip(places, depths, strict=True):
         rests.append((gate_end - gate) * H if K % w else 0)
         adds += (gate_end - gate) * K
     size = SUM_BLOCK * w * max(-(-K // w) for K in depths)
     zeros, no_rest = np.zeros((1, -(-I // w) * w), dtype), np.zeros((0, w), dtype)
-    cost, sharing = float(T) * B * H * adds, shared_by(T, B, per_row, panels)
+    cost, sharing = float(T) * B * H * (x_gates * I + adds), shared_by(T, B, per_row, panels)
     follow = sharing.threads == 1 and T > 2 * AHEAD and threads.useful(cost) > 1
     beside = not follow and T > BLOCK and I > 0 and pays(B, per_row * dtype.itemsize)
     units = PARTS if gates * H >= WIDE else 1
-    return _Way(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside)
+    own = sharing.rows > 1 and OWN * UNITS * limit <= T * B
+    own = own and H * adds * dtype.itemsize <= OWN_SUMS
+    return _Way(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside, own)
 
 
 def go_back(
@@ -607,7 +611,7 @@ def go_back(
     else:
         sharing = way.sharing
         go_through(sharing, B, work, *to_inputs, NOTHING)
-        if sharing.rows > 1 and OWN * UNITS * threads.limited() <= T * B:
+        if way.own:
             rooms = room_for("gradients", (sharing.threads, way.size), dtype)
             more, tickets = _zeros_like(sums, sharing.rows - 1), new_counter(sharing.rows)
             own = *given, *sums, more, rooms, tickets, new_counter(sharing.threads)
