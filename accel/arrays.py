@@ -27,11 +27,8 @@ def arrays(**inputs: tuple[Any, str]) -> list[Array]:
     given, wanted = zip(*inputs.values(), strict=True)
     dtype = getattr(given[0], "dtype", None)
     right = dtype in DTYPES
-    for value in given:  # as `_right`, whose call takes as long as the look
-        if value is not None and not (
-            type(value) is np.ndarray and value.dtype == dtype and value.flags.carray
-        ):
-            right = False
+    for value in given:
+        right = right and (value is None or _right(value, dtype))
     if not right:
         given, dtype = _converted(given)
     shapes = tuple([None if value is None else value.shape for value in given])

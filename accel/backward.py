@@ -43,6 +43,7 @@ from nnspec.accel.recurrent import (
     AHEAD,
     UNITS,
     Sharing,
+    by_one,
     four,
     go_through,
     mark_of,
@@ -51,7 +52,7 @@ from nnspec.accel.recurrent import (
     shared_by,
     whole,
 )
-from nnspec.accel.team import LINE, NOBODY, NOTHING, mark, new_counter, shared, take, wait
+from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take, wait
 
 # rows that a weight's gradient sums over at once, and columns from which on it pays to pack what
 # meets so many
@@ -301,9 +302,9 @@ def _add_units(
                 Y, (B, K) = Ys[s], Ys[s].shape[1:]
                 inside, panels, depth = K // w, -(-K // w), end - start
                 of_panel, some = depth * w, _rows(Y, own, out, start, end)
-                M, M_start, M_row, M_panel = room, 0, w, of_panel
                 if (unit_end - unit) * (gate_end - gate) >= OFTEN:
                     pack(some, panels_in(room, panels, depth, w))
+                    M, M_start, M_row, M_panel = room, 0, w, of_panel
                     rest_start = inside * of_panel
                 else:
                     at = (start * B + row + out) if across else (out * B + row + start)
@@ -522,7 +523,7 @@ def _add_sums(sums: Added, others: Added) -> None:
             total += each
 
 
-class _Way(NamedTuple):
+class _WayBack(NamedTuple):
     """What the sizes of a sequence say of its way back."""
 
     zeros: Array  # (1, columns of dX's room: whole panels), never written to
@@ -551,7 +552,7 @@ def _way_back(
     per_row: int,
     panels: int,
     limit: int,
-) -> _Way:
+) -> _WayBack:
     dtype = np.dtype(letter)
     w = width(dtype)
     rests, adds = [], 0
@@ -566,7 +567,7 @@ def _way_back(
     units = PARTS if gates * H >= WIDE else 1
     own = sharing.rows > 1 and OWN * UNITS * limit <= T * B
     own = own and H * adds * dtype.itemsize <= OWN_SUMS
-    return _Way(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside, own)
+    return _WayBack(zeros, tuple(rests), no_rest, cost, size, units, sharing, follow, beside, own)
 
 
 def go_back(
@@ -609,27 +610,35 @@ def go_back(
     if way.follow:
         _and_follow(work, to_inputs, given, sums, way)
     else:
-        sharing = way.sharing
-        go_through(sharing, B, work, *to_inputs, NOTHING)
-        if way.own:
-            rooms = room_for("gradients", (sharing.threads, way.size), dtype)
-            more, tickets = _zeros_like(sums, sharing.rows - 1), new_counter(sharing.rows)
-            own = *given, *sums, more, rooms, tickets, new_counter(sharing.threads)
-            threads.in_team(sharing.threads, _gradients_of_own, *own)
-            _add_sums(sums, more)
-            return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]
-        count = threads.useful(way.cost, threads.COMPILED)
-        rooms = room_for("gradients", (count, way.size), dtype)
-        at_once, units = max(T * B, 1), 1
-        if count > 1:
-            at_once, units = -(-T * B // (PARTS * count * ROWS)) * ROWS, way.units * count
-        how = rooms, at_once, units, new_counter(), NOTHING
-        threads.in_team(count, _gradients, *given, *sums, *how)
+        go_through(way.sharing, B, work, *to_inputs, NOTHING)
+        (_sum_own if way.own else _sum_all)(given, sums, way)
     return rows if filled == I else rows[:, :, :I].copy(), sums[2][:, :H]
 
 
+def _sum_own(given: Any, sums: Added, way: _WayBack) -> None:
+    """The gradients by threads that have gone back through rows of their own: each of these."""
+    count, units = way.sharing.threads, way.sharing.rows
+    rooms = room_for("gradients", (count, way.size), given[0].dtype)
+    more = _zeros_like(sums, units - 1)
+    how = more, rooms, new_counter(units), new_counter(count)
+    threads.in_team(count, _gradients_of_own, *given, *sums, *how)
+    _add_sums(sums, more)
+
+
+def _sum_all(given: Any, sums: Added, way: _WayBack) -> None:
+    """The gradients by as many threads as pay, of whatever rows."""
+    da = given[0]
+    count, rows = threads.useful(way.cost, threads.COMPILED), da.shape[0] * da.shape[1]
+    rooms = room_for("gradients", (count, way.size), da.dtype)
+    at_once, units = max(rows, 1), 1
+    if count > 1:
+        at_once, units = -(-rows // (PARTS * count * ROWS)) * ROWS, way.units * count
+    how = rooms, at_once, units, new_counter(), NOTHING
+    threads.in_team(count, _gradients, *given, *sums, *how)
+
+
 def _and_follow(
-    work: Callable[..., Any], to_inputs: Any, given: Any, sums: Added, way: _Way
+    work: Callable[..., Any], to_inputs: Any, given: Any, sums: Added, way: _WayBack
 ) -> None:
     """The steps back, and the gradients by who follows and, after the steps, by both."""
     da = given[0]
@@ -639,7 +648,7 @@ def _and_follow(
     def part(index: int, _: int) -> None:
         if index == 0:
             try:
-                work(*to_inputs, progress, NOBODY, 0, B, 1, NOTHING, *threads.ALONE)
+                work(*to_inputs, progress, *by_one(B), *threads.ALONE)
             except BaseException:  # an interrupt before it began: the other would wait for ever
                 progress[LINE::LINE] = 1
                 raise

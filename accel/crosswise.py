@@ -105,12 +105,12 @@ def add_crosswise(
         i = first
         while i < last:
             left = last - i
-            if pair:
-                rows = rows_of_pair(left) if left >= 4 else (2 if left >= 2 else 1)
-            elif ROWS == 8 and left >= 8:
-                rows = 8
+            if left < 4:
+                rows = 2 if left >= 2 else 1
+            elif pair:
+                rows = rows_of_pair(left)
             else:
-                rows = 4 if left >= 4 else (2 if left >= 2 else 1)
+                rows = 8 if ROWS == 8 and left >= 8 else 4
             for k in range(0, x.shape[0], CHUNK):
                 depth, place = min(CHUNK, x.shape[0] - k), M_start + c * M_panel + k * M_row
                 of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, depth)

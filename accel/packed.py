@@ -60,7 +60,10 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
 
 
 def rooms_for(purpose: str, dtype: Any, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
-    """Several of `room_for` at once."""
+    """Rooms of any contents; small ones their thread keeps until it next has that purpose.
+
+    To make them, page by page, takes longer than to use them.
+    """
     kept: Any = getattr(_rooms, purpose, None)
     if kept is not None and kept[0] == (dtype, *shapes):
         found: tuple[Array, ...] = kept[1]
@@ -72,17 +75,8 @@ def rooms_for(purpose: str, dtype: Any, *shapes: tuple[int, ...]) -> tuple[Array
 
 
 def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Room of any contents; a small one its thread keeps until it next has that purpose.
-
-    To make it, page by page, takes longer than to use it.
-    """
-    kept: Array | None = getattr(_rooms, purpose, None)
-    if kept is not None and kept.shape == shape and kept.dtype == dtype:
-        return kept
-    room = aligned(shape, dtype, zeros=False)
-    if room.nbytes <= KEPT:
-        setattr(_rooms, purpose, room)
-    return room
+    """One of `rooms_for`."""
+    return rooms_for(purpose, dtype, shape)[0]
 
 
 @lean_view

@@ -241,10 +241,15 @@ def next_rows_unit(part: int, units: int, rolls: Array) -> int:
     return -1
 
 
+def by_one(B: int) -> tuple[Array, int, int, int, Array]:
+    """The barrier, and how, of one thread through all rows; the team stands behind them."""
+    return NOBODY, 0, B, 1, NOTHING
+
+
 def go_through(sharing: Sharing, B: int, work: Callable[..., Any], *given: Any) -> None:
     """Call work(*given, barrier, *how), `how` as for `in_either_way`, by one thread or by more."""
     if sharing.threads == 1:
-        work(*given, NOBODY, 0, B, 1, NOTHING, *threads.ALONE)
+        work(*given, *by_one(B), *threads.ALONE)
         return
     rolls = new_counter(sharing.threads) if sharing.rows > 1 else NOTHING
     how = new_counter(), sharing.looks, B, sharing.rows, rolls
@@ -261,7 +266,7 @@ def in_steps(X: Array, packed: Packed, a: Array, work: Callable[..., Any], *, ke
     """
     way, (T, B, _) = _way_of(X, packed, a.shape[2], keep=keep), X.shape
     if way.ahead:
-        threads.in_team(2, work, new_progress(T), 1, NOBODY, 0, B, 1, NOTHING)
+        threads.in_team(2, work, new_progress(T), 1, *by_one(B))
     else:
         go_through(way.sharing, B, work, NOTHING, way.copies)
 
