@@ -28,6 +28,7 @@ from nnspec.accel.beside import (
 from nnspec.accel.crosswise import add_crosswise
 from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
+    PANEL,
     ROWS,
     add_to,
     aligned,
@@ -49,10 +50,11 @@ from nnspec.accel.recurrent import (
     mark_of,
     new_progress,
     next_rows_unit,
+    packers,
     shared_by,
     whole,
 )
-from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take, wait
+from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take_after, wait
 
 # rows that a weight's gradient sums over at once, and columns from which on it pays to pack what
 # meets so many
@@ -77,14 +79,49 @@ Errors = tuple[Array, Array, Array, Array]
 
 
 @lean_helper
-def _pack_gates(packed: Array, weights: Any, column: int, count: int, K: int) -> None:
-    """K columns of so many gates' weights (H, …), for da W: (panels, gates columns, WIDTH)."""
-    columns = packed.shape[1] // max(count, 1)
-    for g in range(count):
-        W = weights[g]
-        rows = packed[:, g * columns : (g + 1) * columns]
-        pack(W[:, column : column + K], rows[:, : W.shape[0]])
-        rows[:, W.shape[0] :] = 0
+def _pack_gate(packed: Array, W: Array, g: int, column: int, K: int) -> None:
+    """K columns of gate g's weights (H, …), for da W: (panels, gates columns, WIDTH)."""
+    columns, (H, _) = packed.shape[2] * -(-W.shape[0] // packed.shape[2]), W.shape
+    rows = packed[:, g * columns : (g + 1) * columns]
+    pack(W[:, column : column + K], rows[:, :H])
+    rows[:, H:] = 0
+
+
+@lean_helper
+def _begin(
+    part: int,
+    dh_T: Array,
+    carry: Array,
+    M: Array,
+    of_x: Any,
+    column: int,
+    x_gates: int,
+    E: Array,
+    of_h: Any,
+    h_gates: int,
+    F: Array,
+    of_rest: Any,
+    rest_gates: int,
+    tickets: Array,
+) -> None:
+    H = dh_T.shape[1]
+    if part == 0:
+        for i in range(dh_T.shape[0]):
+            fill(carry[i, :H], dh_T[i])
+            carry[i, H:] = 0
+    g = take_after(-1, tickets)
+    while g < x_gates + h_gates + rest_gates:
+        if g < x_gates:
+            _pack_gate(M, of_x[g], g, column, of_x[0].shape[1] - column)
+        elif g < x_gates + h_gates:
+            _pack_gate(E, of_h[g - x_gates], g - x_gates, 0, H)
+        else:
+            k = g - x_gates - h_gates
+            _pack_gate(F, of_rest[k], k, 0, H)
+        g = take_after(g, tickets)
+
+
+_begin_in_parallel = shared(_begin)
 
 
 @lean_kernel
@@ -101,14 +138,27 @@ def _begin_back(
     F: Array,
     of_rest: Any,
     rest_gates: int,
+    tickets: Array,
+    team: Array,
+    count: int,
 ) -> None:
-    H = dh_T.shape[1]
-    for i in range(dh_T.shape[0]):
-        fill(carry[i, :H], dh_T[i])
-        carry[i, H:] = 0
-    _pack_gates(M, of_x, column, x_gates, of_x[0].shape[1] - column)
-    _pack_gates(E, of_h, 0, h_gates, H)
-    _pack_gates(F, of_rest, 0, rest_gates, H)
+    what = M, of_x, column, x_gates, E, of_h, h_gates, F, of_rest, rest_gates
+    _begin_in_parallel(team, count, (dh_T, carry, *what, tickets))
+
+
+@functools.lru_cache(256)
+def _packing_back(
+    B: int, x_gates: int, h_gates: int, rest_gates: int, H: int, I: int, itemsize: int, limit: int
+) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """The shapes of the error and of the three packed weights, and how many threads pack them."""
+    w = PANEL // itemsize
+    panels = -(-H // w)
+    columns, rows = (
+        panels * w,
+        (x_gates * panels * w, h_gates * panels * w, rest_gates * panels * w),
+    )
+    of_x, of_h, of_rest = (-(-I // w), rows[0], w), (panels, rows[1], w), (panels, rows[2], w)
+    return ((B, columns), of_x, of_h, of_rest), packers(sum(rows) * H)
 
 
 def begin_back(
@@ -124,18 +174,13 @@ def begin_back(
     preactivations' errors: (panels, gates columns, WIDTH). Room of the thread's own.
     """
     (B, H), dtype = dh_T.shape, dh_T.dtype
-    w = width(dtype)
-    columns, I = -(-H // w) * w, of_x[0].shape[1] - column
-    carry, M, E, F = rooms_for(
-        "begin_back",
-        dtype,
-        (B, columns),
-        (-(-I // w), len(of_x) * columns, w),
-        (columns // w, len(of_h) * columns, w),
-        (columns // w, len(of_rest) * columns, w),
-    )
-    given = four(of_x), column, len(of_x), E, four(of_h), len(of_h)
-    _begin_back(dh_T, carry, M, *given, F, four(of_rest or of_h), len(of_rest))
+    gates, I = (len(of_x), len(of_h), len(of_rest)), of_x[0].shape[1] - column
+    shapes, count = _packing_back(B, *gates, H, I, dtype.itemsize, threads.limited())
+    carry, M, E, F = rooms_for("begin_back", dtype, shapes)
+    tickets = new_counter() if count > 1 else NOTHING
+    given = carry, M, four(of_x), column, gates[0], E, four(of_h), gates[1]
+    rest = F, four(of_rest or of_h), gates[2], tickets
+    threads.in_team(count, _begin_back, dh_T, *given, *rest)
     return carry, M, E, F
 
 
@@ -288,7 +333,7 @@ def _add_units(
     batch: int,  # B of `progress`
     progress: Array,
 ) -> None:
-    """Add the products of all rows to the totals, for some units."""
+    """The totals of the products of all rows, for some units; there is a row at least."""
     row, _, across = own
     (outer, inner), H, w = _parts(da.shape[0], own), totals[0].shape[1], rests[0].shape[1]
     for out in range(outer - 1, -1, -1):
@@ -296,7 +341,7 @@ def _add_units(
             start = block * SUM_BLOCK
             end = min(start + SUM_BLOCK, inner)
             _wait_for(start, batch, progress)
-            errors = _rows(da, own, out, start, end)
+            errors, before = _rows(da, own, out, start, end), out < outer - 1 or end < inner
             for s in range(3):
                 gate, gate_end, target, column = places[s]
                 Y, (B, K) = Ys[s], Ys[s].shape[1:]
@@ -318,10 +363,10 @@ def _add_units(
                     y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
                     first, last = g * columns + unit, g * columns + unit_end
                     of_M = M, M_start, M_row, M_panel
-                    add_crosswise(errors, first, last, *of_M, inside, y[unit:, column:])
+                    add_crosswise(errors, first, last, *of_M, inside, before, y[unit:, column:])
                     if inside < panels:
                         of_rest = room, rest_start, w, of_panel
-                        add_crosswise(errors, first, last, *of_rest, 1, rest[unit:])
+                        add_crosswise(errors, first, last, *of_rest, 1, before, rest[unit:])
 
 
 @lean_helper
@@ -391,7 +436,7 @@ def _part_of_gradients(
     """Rows of dX from the last on, the sums' units, and db, as the tickets come."""
     inner = _parts(da.shape[0], own)[1]
     blocks = -(-inner // at_once)
-    ticket = take(tickets)
+    ticket = take_after(-1, tickets)
     while ticket <= blocks + units:
         if ticket < blocks:
             start = (blocks - 1 - ticket) * at_once
@@ -405,7 +450,7 @@ def _part_of_gradients(
             some = rooms[part], unit, unit_end, batch, progress
             _add_units(da, own, db.shape[1], Ys, totals, rests, places, *some)
             _put_rests(totals, Ys, rests, places, unit, unit_end)
-        ticket = take(tickets)
+        ticket = take_after(ticket, tickets)
 
 
 _in_parallel = shared(_part_of_gradients)
@@ -455,11 +500,9 @@ def _own_gradients(
     db: Array,
     more: Any,  # of each unit of rows but the first totals, rests and db
     rooms: Array,
-    tickets: Array,  # for each unit
     rolls: Array,
 ) -> None:
-    T, B = da.shape[:2]
-    units = tickets.size // LINE
+    (T, B), units = da.shape[:2], 1 + more[2].shape[0]
     unit = next_rows_unit(part, units, rolls)
     while unit >= 0:
         row, row_end = threads.share(B, unit, units, ROWS)
@@ -469,7 +512,7 @@ def _own_gradients(
             into = more[0][0][unit - 1], more[0][1][unit - 1], more[0][2][unit - 1]
             last = more[1][0][unit - 1], more[1][1][unit - 1], more[1][2][unit - 1]
             total = more[2][unit - 1]
-        how = max(T, row_end - row), 1, tickets[unit * LINE :], 1, NOTHING
+        how = max(T, row_end - row), 1, NOTHING, 1, NOTHING
         _part_of_gradients(part, da, own, M, zeros, dX, Ys, into, last, places, total, rooms, *how)
         unit = next_rows_unit(part, units, rolls)
 
@@ -490,28 +533,27 @@ def _gradients_of_own(
     db: Array,
     more: Any,
     rooms: Array,
-    tickets: Array,
     rolls: Array,
     team: Array,
     count: int,
 ) -> None:
     T, B, G, columns = da.shape
     what = da.reshape(T, B, G * columns), M, zeros, dX, Ys, places, totals, rests, db, more
-    _own_in_parallel(team, count, (*what, rooms, tickets, rolls))
+    _own_in_parallel(team, count, (*what, rooms, rolls))
 
 
-# of each sum its total, and of the last panel where Y ends within it; and db: all to be added to
+# of each sum its total, and of the last panel where Y ends within it; and db, to be added to
 Added = tuple[tuple[Array, ...], tuple[Array, ...], Array]
 
 
-def _zeros_like(sums: Added, units: int) -> Added:
-    """Zeros for so many of the same sums; a total that several have in common is one again."""
+def _room_like(sums: Added, units: int) -> Added:
+    """Room for so many of the same sums; a total that several have in common is one again."""
     totals, rests, db = sums
-    zeros = {id(x): np.zeros((units, *x.shape), x.dtype) for x in (*totals, *rests, db)}
+    rooms = {id(x): np.empty((units, *x.shape), x.dtype) for x in (*totals, *rests)}
     return (
-        tuple([zeros[id(total)] for total in totals]),
-        tuple([zeros[id(rest)] for rest in rests]),
-        zeros[id(db)],
+        tuple([rooms[id(total)] for total in totals]),
+        tuple([rooms[id(rest)] for rest in rests]),
+        np.zeros((units, *db.shape), db.dtype),
     )
 
 
@@ -579,19 +621,23 @@ def go_back(
     M: Array,  # from `begin_back`, for dX
     places: Sums,
     Ys: tuple[Array, Array, Array],  # of each sum the rows (T, B, K)
-    totals: tuple[Array, Array, Array],  # of each sum zeros (targets, H, at least column + K)
+    totals: tuple[Array, Array, Array],  # of each sum room (targets, H, at least column + K)
 ) -> tuple[Array, Array]:
     """The steps back, then the rest; `per_row`: multiply-adds of a row's step.
 
     They are work(M, zeros, dX, beside, progress, barrier, *how), as `go_through` calls it.
     Returns dX, which the steps back have done where it is `beside`, and db.
 
-    db is (gates, H); each sum adds Σ da[t, i, gate, unit] Y[t, i] to its total. Where one thread
+    db is (gates, H); each sum is Σ da[t, i, gate, unit] Y[t, i] in its total. Where one thread
     goes back, another follows it: `progress` has tickets for the parts of the gradients, and marks
     for the blocks of steps that are done. Else it is empty. Where threads go back through rows of
     their own, each goes on to the gradients of these, which are in its own cache.
     """
     (T, B, I), (_, _, G, columns), H, dtype = X.shape, da.shape, totals[0].shape[1], X.dtype
+    if not T * B:  # no sum has a row to begin with
+        for total in totals:
+            total[:] = 0
+        return np.empty_like(X), np.zeros((G, H), dtype)
     depths = Ys[0].shape[2], Ys[1].shape[2], Ys[2].shape[2]
     some = M.shape[1] // columns, G, depths, places, per_row, panels
     way = _way_back(T, B, I, H, dtype.char, *some, threads.limited())
@@ -603,7 +649,7 @@ def go_back(
         rows = np.empty((T, B, I), dtype)
     else:
         rows = aligned((T, B, I), dtype, zeros=False)
-    rests = tuple([np.zeros((rest, w), dtype) if rest else way.no_rest for rest in way.rests])
+    rests = tuple([np.empty((rest, w), dtype) if rest else way.no_rest for rest in way.rests])
     sums: Added = totals, rests, np.zeros((G, columns), dtype)
     to_inputs = M, way.zeros, rows, way.beside
     given = da, M[:0] if way.beside else M, way.zeros[0], rows, Ys, places
@@ -619,8 +665,8 @@ def _sum_own(given: Any, sums: Added, way: _WayBack) -> None:
     """The gradients by threads that have gone back through rows of their own: each of these."""
     count, units = way.sharing.threads, way.sharing.rows
     rooms = room_for("gradients", (count, way.size), given[0].dtype)
-    more = _zeros_like(sums, units - 1)
-    how = more, rooms, new_counter(units), new_counter(count)
+    more = _room_like(sums, units - 1)
+    how = more, rooms, new_counter(count)
     threads.in_team(count, _gradients_of_own, *given, *sums, *how)
     _add_sums(sums, more)
 
@@ -630,10 +676,11 @@ def _sum_all(given: Any, sums: Added, way: _WayBack) -> None:
     da = given[0]
     count, rows = threads.useful(way.cost, threads.COMPILED), da.shape[0] * da.shape[1]
     rooms = room_for("gradients", (count, way.size), da.dtype)
-    at_once, units = max(rows, 1), 1
+    at_once, units, tickets = max(rows, 1), 1, NOTHING
     if count > 1:
         at_once, units = -(-rows // (PARTS * count * ROWS)) * ROWS, way.units * count
-    how = rooms, at_once, units, new_counter(), NOTHING
+        tickets = new_counter()
+    how = rooms, at_once, units, tickets, NOTHING
     threads.in_team(count, _gradients, *given, *sums, *how)
 
 

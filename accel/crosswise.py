@@ -1,4 +1,4 @@
-"""The product y += xᵀ M, of two matrices that lie side by side: a sum over their rows.
+"""The product xᵀ M of two matrices that lie side by side, put in y or added: a sum over rows.
 
 It is the gradient of a weight, from the errors and what these met. A tile takes a few columns of
 one and two panels of the other, and these lie next to each other in every row: each row costs as
@@ -19,7 +19,10 @@ from nnspec.accel.panels import rows_times
 
 
 def _make(rows: int, panels: int) -> Any:
-    """y += xᵀ M, of so many columns of x and panels of M side by side."""
+    """y += xᵀ M, of so many columns of x and panels of M side by side.
+
+    Where there was nothing `before`, y is taken to be 0.
+    """
 
     def tile(
         typingctx: Any,
@@ -31,30 +34,36 @@ def _make(rows: int, panels: int) -> Any:
         M_start: Any,
         M_panel: Any,
         depth: Any,
+        before: Any,
         y: Any,
         y_row: Any,
         y_start: Any,
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x_array, x_row, x_start, M_array, M_row, M_start, M_panel, depth, *of_y = args
-            y_array, y_row, y_start = of_y
+            before, y_array, y_row, y_start = of_y
             v = Vectors(context, builder, x.dtype)
             n = depth.type
             x_data = v.data(signature.args[0], x_array, x_start)
             M_data = v.data(signature.args[3], M_array, M_start)
-            y_data = v.data(signature.args[8], y_array, y_start)
+            y_data = v.data(signature.args[9], y_array, y_start)
             strides, M_strides = (n(1), x_row), (M_row, M_panel)
             sums = rows_times(v, rows, panels, x_data, strides, M_data, M_strides, depth)
-            for row in range(rows):
-                here = sums[2 * panels * row : 2 * panels * (row + 1)]
-                start = builder.mul(y_row, n(row))
-                there = v.row(y_data, start, 2 * panels)
-                total = [builder.fadd(a, b) for a, b in zip(there, here, strict=True)]
-                v.put_row(total, y_data, start)
+            with builder.if_else(before) as (further, first):
+                for add, branch in ((True, further), (False, first)):
+                    with branch:
+                        for row in range(rows):
+                            here = sums[2 * panels * row : 2 * panels * (row + 1)]
+                            start = builder.mul(y_row, n(row))
+                            if add:
+                                there = v.row(y_data, start, 2 * panels)
+                                pairs = zip(there, here, strict=True)
+                                here = [builder.fadd(a, b) for a, b in pairs]
+                            v.put_row(here, y_data, start)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(x, n, n, M, n, n, n, n, y, n, n), emit
+        return types.void(x, n, n, M, n, n, n, n, types.boolean, y, n, n), emit
 
     def interpreted(
         x: Array,
@@ -65,6 +74,7 @@ def _make(rows: int, panels: int) -> Any:
         M_start: int,
         M_panel: int,
         depth: int,
+        before: bool,
         y: Array,
         y_row: int,
         y_start: int,
@@ -73,7 +83,8 @@ def _make(rows: int, panels: int) -> Any:
         left = view(x, x_start, (rows, depth), (1, x_row))
         for panel in range(panels):
             right = view(M, M_start + panel * M_panel, (depth, w), (M_row, 1))
-            view(y, y_start + panel * w, (rows, w), (y_row, 1))[...] += left @ right
+            there = view(y, y_start + panel * w, (rows, w), (y_row, 1))
+            there[...] = there + left @ right if before else left @ right
 
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
@@ -94,9 +105,13 @@ def add_crosswise(
     M_row: int,  # … and the element strides from row to row …
     M_panel: int,  # … and from panel to panel
     panels: int,
+    before: bool,
     y: Array,  # (last - first, at least the panels' columns), of contiguous rows
 ) -> None:
-    """y += xᵀ M of columns first … last-1 of x and so many panels."""
+    """y += xᵀ M of columns first … last-1 of x and so many panels.
+
+    Where there was nothing `before`, y is taken to be 0; x has a row at least.
+    """
     x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
     w = PANEL // x.itemsize
     c = 0
@@ -114,7 +129,7 @@ def add_crosswise(
             for k in range(0, x.shape[0], CHUNK):
                 depth, place = min(CHUNK, x.shape[0] - k), M_start + c * M_panel + k * M_row
                 of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, depth)
-                of_y = y, y_row, (i - first) * y_row + c * w
+                of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
                 if pair:
                     if rows == 6:
                         _pair_6(*of_x, *of_M, *of_y)

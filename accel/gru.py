@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
+from nnspec.accel.arrays import Array, arrays, reader, whole_or
 from nnspec.accel.backward import (
     begin_back,
     clear_beyond,
@@ -478,6 +478,9 @@ def _of_a_step(d: dict[str, Array]) -> dict[str, Array]:
     return {"dx": d.pop("dX")[0], "dh_prev": d.pop("dh_0")} | d
 
 
+_READ = reader(X="T B I", W_z="H H+I", W_r="H H+I", W="H H+I", h_0="B H", b_z="H", b_r="H", b="H")
+
+
 def gru_sequence(
     X: Array,  # (T, B, I)
     W_z: Array,  # (H, H + I)
@@ -491,16 +494,7 @@ def gru_sequence(
     lengths: Array | None = None,  # (B,), integers in 0 … T
 ) -> tuple[Array, Array]:
     """The states h (T, B, H), 0 beyond the lengths, and the last valid one, h_T (B, H)."""
-    X, W_z, W_r, W, h_0, b_z, b_r, b = arrays(
-        X=(X, "T B I"),
-        W_z=(W_z, "H H+I"),
-        W_r=(W_r, "H H+I"),
-        W=(W, "H H+I"),
-        h_0=(h_0, "B H"),
-        b_z=(b_z, "H"),
-        b_r=(b_r, "H"),
-        b=(b, "H"),
-    )
+    X, W_z, W_r, W, h_0, b_z, b_r, b = _READ(X, W_z, W_r, W, h_0, b_z, b_r, b)
     lengths = whole_or(lengths, *X.shape[:2])
     h, _ = _run(X, _pack(W_z, W_r, W, b_z, b_r, b, keep=False), h_0, lengths)
     return h, last_valid(h, h_0, lengths)
@@ -525,17 +519,31 @@ def gru_sequence_of(
         b=(b, "H"),
     )
     packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W.shape
-    dtype, I = W.dtype, K - H
+    read = reader(W.dtype, X=f"T B {K - H}", h_0=f"B {H}")
 
     def sequence(
         X: Array, *, h_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, h_0 = sequence_inputs(dtype, I, H, X, h_0=h_0)
+        X, h_0 = read(X, h_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, _ = _run(X, packed, h_0, lengths)
         return h, last_valid(h, h_0, lengths)
 
     return sequence
+
+
+_READ_ERRORS = reader(
+    X="T B I",
+    W_z="H H+I",
+    W_r="H H+I",
+    W="H H+I",
+    dh="T B H",
+    dh_T="B H",
+    h_0="B H",
+    b_z="H",
+    b_r="H",
+    b="H",
+)
 
 
 def gru_sequence_vjp(
@@ -554,17 +562,8 @@ def gru_sequence_vjp(
 ) -> dict[str, Array]:
     """Backpropagation through time; dh_0 is what is left over before the first step."""
     given_b_z, given_b_r, given_b = b_z, b_r, b
-    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b = arrays(
-        X=(X, "T B I"),
-        W_z=(W_z, "H H+I"),
-        W_r=(W_r, "H H+I"),
-        W=(W, "H H+I"),
-        dh=(dh, "T B H"),
-        dh_T=(dh_T, "B H"),
-        h_0=(h_0, "B H"),
-        b_z=(b_z, "H"),
-        b_r=(b_r, "H"),
-        b=(b, "H"),
+    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b = _READ_ERRORS(
+        X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b
     )
     T, (H, K), weights = len(X), W.shape, (W_z, W_r, W)
     lengths = whole_or(lengths, *X.shape[:2])
@@ -573,7 +572,7 @@ def gru_sequence_vjp(
     carry, M, W_n, W_zr = begin_back(dh_T, weights, H, (W,), (W_z, W_r))
     d = np.empty((T, *h_0.shape), X.dtype)
     left, dd = room_for("left", (2, *carry.shape), X.dtype)
-    dW = np.zeros((3, H, K), X.dtype)
+    dW = np.empty((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
         _states_vjp(dh, W_n, W_zr, h_prevs, lengths, a, d, carry, left, dd, *part)
@@ -621,6 +620,11 @@ def gru_reset_after_step_vjp(
     return _of_a_step(gru_reset_after_sequence_vjp(X, W_z, W_r, W, none, dh, h_0=h_prev, **biases))
 
 
+_READ_AFTER = reader(
+    X="T B I", W_z="H H+I", W_r="H H+I", W="H H+I", h_0="B H", b_z="H", b_r="H", b="H", b_h="H"
+)
+
+
 def gru_reset_after_sequence(
     X: Array,  # (T, B, I)
     W_z: Array,  # (H, H + I)
@@ -635,17 +639,7 @@ def gru_reset_after_sequence(
     lengths: Array | None = None,  # (B,), integers in 0 … T
 ) -> tuple[Array, Array]:
     """The states h (T, B, H), 0 beyond the lengths, and the last valid one, h_T (B, H)."""
-    X, W_z, W_r, W, h_0, b_z, b_r, b, b_h = arrays(
-        X=(X, "T B I"),
-        W_z=(W_z, "H H+I"),
-        W_r=(W_r, "H H+I"),
-        W=(W, "H H+I"),
-        h_0=(h_0, "B H"),
-        b_z=(b_z, "H"),
-        b_r=(b_r, "H"),
-        b=(b, "H"),
-        b_h=(b_h, "H"),
-    )
+    X, W_z, W_r, W, h_0, b_z, b_r, b, b_h = _READ_AFTER(X, W_z, W_r, W, h_0, b_z, b_r, b, b_h)
     lengths = whole_or(lengths, *X.shape[:2])
     packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=False)
     h, _ = _run_after(X, packed, h_0, lengths)
@@ -673,17 +667,32 @@ def gru_reset_after_sequence_of(
         b_h=(b_h, "H"),
     )
     packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=True), W.shape
-    dtype, I = W.dtype, K - H
+    read = reader(W.dtype, X=f"T B {K - H}", h_0=f"B {H}")
 
     def sequence(
         X: Array, *, h_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, h_0 = sequence_inputs(dtype, I, H, X, h_0=h_0)
+        X, h_0 = read(X, h_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, _ = _run_after(X, packed, h_0, lengths)
         return h, last_valid(h, h_0, lengths)
 
     return sequence
+
+
+_READ_AFTER_ERRORS = reader(
+    X="T B I",
+    W_z="H H+I",
+    W_r="H H+I",
+    W="H H+I",
+    dh="T B H",
+    dh_T="B H",
+    h_0="B H",
+    b_z="H",
+    b_r="H",
+    b="H",
+    b_h="H",
+)
 
 
 def gru_reset_after_sequence_vjp(
@@ -703,18 +712,8 @@ def gru_reset_after_sequence_vjp(
 ) -> dict[str, Array]:
     """Backpropagation through time, as `gru_sequence_vjp`."""
     given_b_z, given_b_r, given_b, given_b_h = b_z, b_r, b, b_h
-    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b, b_h = arrays(
-        X=(X, "T B I"),
-        W_z=(W_z, "H H+I"),
-        W_r=(W_r, "H H+I"),
-        W=(W, "H H+I"),
-        dh=(dh, "T B H"),
-        dh_T=(dh_T, "B H"),
-        h_0=(h_0, "B H"),
-        b_z=(b_z, "H"),
-        b_r=(b_r, "H"),
-        b=(b, "H"),
-        b_h=(b_h, "H"),
+    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b, b_h = _READ_AFTER_ERRORS(
+        X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b, b_h
     )
     H, K = W.shape
     lengths = whole_or(lengths, *X.shape[:2])
@@ -722,7 +721,7 @@ def gru_reset_after_sequence_vjp(
     h_prevs, h = states(h_0, len(X))
     _, a = _run_after(X, packed, h_0, lengths, h)
     carry, M, W_h, _ = begin_back(dh_T, (W, W_z, W_r), H, (W_z, W_r, W))
-    dW = np.zeros((3, H, K), X.dtype)
+    dW = np.empty((3, H, K), X.dtype)
 
     def work(*part: Any) -> None:
         _after_states_vjp(dh, W_h, h_prevs, lengths, a, carry, *part)

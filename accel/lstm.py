@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, sequence_inputs, transposed, whole_or
+from nnspec.accel.arrays import Array, arrays, reader, transposed, whole_or
 from nnspec.accel.backward import (
     NO_SUM,
     begin_back,
@@ -327,6 +327,10 @@ def _coupled_vjp(
     return dx, dh_prev, dW, db
 
 
+# arrays as they were given, of which some may be None, or numbers
+Some = tuple[Any, ...]
+
+
 def _pack(weights: list[Array], biases: list[Array], *, keep: bool) -> Packed:
     """W_x, W_h and b of `_states`."""
     return pack_layer(weights, len(weights[0]), weights, biases, keep=keep)
@@ -354,31 +358,49 @@ def _run_packed(
     return h, c, a
 
 
-def _run(
-    X: Any, weights: Any, peepholes: tuple[Any, ...], starts: dict[str, Any], *rest: Any
-) -> tuple[Array, Array, Array]:
-    """h, h_T and c_T of a sequence; `peepholes` are p_i, p_f and p_o, or three None.
+_WEIGHTS = {f"W_{gate}": "H H+I" for gate in "ifgo"} | {f"b_{gate}": "H" for gate in "ifgo"}
+_STARTS = {"h_0": "B H", "c_0": "B H"}
+_ERRORS = {"dh": "T B H", "dh_T": "B H", "dc_T": "B H"}
+_PEEPHOLES = {"p_i": "H", "p_f": "H", "p_o": "H"}
+# by how many errors and peepholes there are: all or none of them
+_READERS = {
+    (len(errors), len(peepholes)): reader(X="T B I", **_WEIGHTS, **_STARTS, **errors, **peepholes)
+    for errors in ({}, _ERRORS)
+    for peepholes in ({}, _PEEPHOLES)
+}
 
-    `rest` are the four biases and the lengths.
-    """
-    *biases, lengths = rest
-    X, weights, biases, p, (h_0, c_0) = _ready(X, weights, peepholes, starts, biases)
+
+def _ready(
+    X: Any, weights: Some, biases: Some, peepholes: Some, starts: Some, errors: Some = ()
+) -> tuple[Array, list[Array], list[Array], Array, list[Array]]:
+    """X, 4 weights, 4 biases, the peepholes' (3, H) or none, and the rest: h_0, c_0, errors."""
+    read = _READERS[len(errors), len(peepholes)]
+    X, *found = read(X, *weights, *biases, *starts, *errors, *peepholes)
+    p = np.stack(found[-3:]) if peepholes else np.empty((3, 0), X.dtype)
+    return X, found[:4], found[4:8], p, found[8 : 10 + len(errors)]
+
+
+def _run(
+    X: Any, weights: Some, biases: Some, peepholes: Some, starts: Some, lengths: Any
+) -> tuple[Array, Array, Array]:
+    """h, h_T and c_T of a sequence; `peepholes` are p_i, p_f and p_o, or none."""
+    X, W, b, p, (h_0, c_0) = _ready(X, weights, biases, peepholes, starts)
     lengths = whole_or(lengths, *X.shape[:2])
-    h, c_T, _ = _run_packed(X, _pack(weights, biases, keep=False), p, h_0, c_0, lengths)
+    h, c_T, _ = _run_packed(X, _pack(W, b, keep=False), p, h_0, c_0, lengths)
     return h, last_valid(h, h_0, lengths), c_T
 
 
 def _run_vjp(
     X: Any,
-    weights: tuple[Any, ...],
-    peepholes: tuple[Any, ...],
-    cotangents: dict[str, Any],
-    starts: dict[str, Any],
-    *rest: Any,
+    weights: Some,
+    given_b: Some,
+    peepholes: Some,
+    starts: Some,
+    errors: Some,  # dh, dh_T and dc_T
+    lengths: Any,
 ) -> dict[str, Array]:
-    """The gradients of a sequence; `cotangents` are dh, dh_T and dc_T."""
-    *given_b, lengths = rest
-    ready = _ready(X, weights, peepholes, starts, given_b, cotangents)
+    """The gradients of a sequence."""
+    ready = _ready(X, weights, given_b, peepholes, starts, errors)
     X, W, b, p, (h_0, c_0, dh, dh_T, dc_T) = ready
     (T, B, _), (H, K) = X.shape, W[0].shape
     lengths = whole_or(lengths, T, B)
@@ -389,52 +411,19 @@ def _run_vjp(
     def work(*part: Any) -> None:
         _states_vjp(dh, W_h, p, c_0, cells, lengths, a, carry, dc, p.size > 0, *part)
 
-    X_valid, dW = valid_alone(X, lengths), np.zeros((4, H, K), X.dtype)
+    X_valid, dW = valid_alone(X, lengths), np.empty((4, H, K), X.dtype)
     sums, Ys = ((0, 4, 0, 0), (0, 4, 0, H), NO_SUM), (h_prevs, X_valid, X_valid)
     dX, db = go_back(work, 4 * H * H, W_h.shape[0], a, X, M, sums, Ys, (dW, dW, dW))
     (dW_i, dW_f, dW_g, dW_o), (db_i, db_f, db_g, db_o), (b_i, b_f, b_g, b_o) = dW, db, given_b
     d = {"dX": dX, "dW_i": dW_i, "dW_f": dW_f, "dW_g": dW_g, "dW_o": dW_o}
     d |= {"dh_0": carry[:, :H].copy(), "dc_0": dc}
     d |= named(db_i=(db_i, b_i), db_f=(db_f, b_f), db_g=(db_g, b_g), db_o=(db_o, b_o))
-    if peepholes[0] is None:
+    if not peepholes:
         return d
     da_i, da_f, da_o = a[:, :, 0, :H], a[:, :, 1, :H], a[:, :, 3, :H]
     d["dp_i"], d["dp_f"] = (da_i * c_prevs).sum(axis=(0, 1)), (da_f * c_prevs).sum(axis=(0, 1))
     d["dp_o"] = (da_o * cells).sum(axis=(0, 1))
     return d
-
-
-def _ready(
-    X: Any,
-    weights: tuple[Any, ...],
-    peepholes: tuple[Any, ...],
-    starts: dict[str, Any],
-    biases: Any,
-    cotangents: dict[str, Any] | None = None,
-) -> tuple[Array, list[Array], list[Array], Array, list[Array]]:
-    """X, 4 weights, 4 biases, the peepholes' (3, H) or none, and the rest: h_0, c_0, cotangents."""
-    (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o), (p_i, p_f, p_o) = weights, biases, peepholes
-    more, seen = {"h_0": (starts["h_0"], "B H"), "c_0": (starts["c_0"], "B H")}, p_i is not None
-    if cotangents:
-        more["dh"] = cotangents["dh"], "T B H"
-        more["dh_T"], more["dc_T"] = (cotangents["dh_T"], "B H"), (cotangents["dc_T"], "B H")
-    if seen:
-        more |= {"p_i": (p_i, "H"), "p_f": (p_f, "H"), "p_o": (p_o, "H")}
-    X, *found = arrays(
-        X=(X, "T B I"),
-        W_i=(W_i, "H H+I"),
-        W_f=(W_f, "H H+I"),
-        W_g=(W_g, "H H+I"),
-        W_o=(W_o, "H H+I"),
-        b_i=(b_i, "H"),
-        b_f=(b_f, "H"),
-        b_g=(b_g, "H"),
-        b_o=(b_o, "H"),
-        **more,
-    )
-    if seen:
-        return X, found[:4], found[4:8], np.stack(found[-3:]), found[8:-3]
-    return X, found[:4], found[4:8], np.empty((3, 0), X.dtype), found[8:]
 
 
 def lstm_step(
@@ -452,9 +441,9 @@ def lstm_step(
     b_o: Array | None = None,  # (H,)
 ) -> tuple[Array, Array]:
     """One step, h and c (B, H)."""
-    X, start = np.asarray(x)[np.newaxis], {"h_0": h_prev, "c_0": c_prev}
-    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
-    return _run(X, weights, none, start, b_i, b_f, b_g, b_o, None)[1:]
+    X, starts = np.asarray(x)[np.newaxis], (h_prev, c_prev)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run(X, weights, biases, (), starts, None)[1:]
 
 
 def lstm_step_vjp(
@@ -474,17 +463,17 @@ def lstm_step_vjp(
     b_o: Array | None = None,
 ) -> dict[str, Array]:
     """The VJP of a sequence of one, where the last states alone have cotangents."""
-    X, errors, start = _sequence_of_one(x, h_prev, c_prev, dh, dc)
-    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
-    return _of_a_step(_run_vjp(X, weights, none, errors, start, b_i, b_f, b_g, b_o, None))
+    X, errors, starts = _sequence_of_one(x, h_prev, c_prev, dh, dc)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _of_a_step(_run_vjp(X, weights, biases, (), starts, errors, None))
 
 
 def _sequence_of_one(
     x: Array, h_prev: Array, c_prev: Array, dh: Array, dc: Array
-) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+) -> tuple[Array, Some, Some]:
     """X (1, B, I), its errors, of no influence but for the last states, and its first states."""
-    errors = {"dh": np.zeros_like(np.asarray(dh)[np.newaxis]), "dh_T": dh, "dc_T": dc}
-    return np.asarray(x)[np.newaxis], errors, {"h_0": h_prev, "c_0": c_prev}
+    errors = np.zeros_like(np.asarray(dh)[np.newaxis]), dh, dc
+    return np.asarray(x)[np.newaxis], errors, (h_prev, c_prev)
 
 
 def _of_a_step(d: dict[str, Array]) -> dict[str, Array]:
@@ -510,9 +499,9 @@ def lstm_peephole_step(
     b_o: Array | None = None,  # (H,)
 ) -> tuple[Array, Array]:
     """One step with peepholes, h and c (B, H)."""
-    X, start = np.asarray(x)[np.newaxis], {"h_0": h_prev, "c_0": c_prev}
-    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
-    return _run(X, weights, peepholes, start, b_i, b_f, b_g, b_o, None)[1:]
+    X, starts = np.asarray(x)[np.newaxis], (h_prev, c_prev)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run(X, weights, biases, (p_i, p_f, p_o), starts, None)[1:]
 
 
 def lstm_peephole_step_vjp(
@@ -535,9 +524,9 @@ def lstm_peephole_step_vjp(
     b_o: Array | None = None,
 ) -> dict[str, Array]:
     """The VJP of a sequence of one, where the last states alone have cotangents."""
-    X, errors, start = _sequence_of_one(x, h_prev, c_prev, dh, dc)
-    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
-    return _of_a_step(_run_vjp(X, weights, peepholes, errors, start, b_i, b_f, b_g, b_o, None))
+    X, errors, starts = _sequence_of_one(x, h_prev, c_prev, dh, dc)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _of_a_step(_run_vjp(X, weights, biases, (p_i, p_f, p_o), starts, errors, None))
 
 
 def lstm_sequence(
@@ -556,8 +545,8 @@ def lstm_sequence(
     lengths: Array | None = None,  # (B,), integers in 0 … T
 ) -> tuple[Array, Array, Array]:
     """The states h (T, B, H), 0 beyond the lengths, and the last valid ones, h_T and c_T."""
-    weights, start = (W_i, W_f, W_g, W_o), {"h_0": h_0, "c_0": c_0}
-    return _run(X, weights, (None, None, None), start, b_i, b_f, b_g, b_o, lengths)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run(X, weights, biases, (), (h_0, c_0), lengths)
 
 
 def lstm_sequence_of(
@@ -578,6 +567,7 @@ def lstm_sequence_of(
     H, K = ready[0].shape
     dtype, I = ready[0].dtype, K - H
     packed, no_peepholes = _pack(ready[:4], ready[4:], keep=True), np.empty((3, 0), dtype)
+    read = reader(dtype, X=f"T B {I}", h_0=f"B {H}", c_0=f"B {H}")
 
     def sequence(
         X: Array,
@@ -586,7 +576,7 @@ def lstm_sequence_of(
         c_0: Array | None = None,
         lengths: Array | None = None,
     ) -> tuple[Array, Array, Array]:
-        X, h_0, c_0 = sequence_inputs(dtype, I, H, X, h_0=h_0, c_0=c_0)
+        X, h_0, c_0 = read(X, h_0, c_0)
         lengths = whole_or(lengths, *X.shape[:2])
         h, c_T, _ = _run_packed(X, packed, no_peepholes, h_0, c_0, lengths)
         return h, last_valid(h, h_0, lengths), c_T
@@ -613,9 +603,9 @@ def lstm_sequence_vjp(
     lengths: Array | None = None,
 ) -> dict[str, Array]:
     """Backpropagation through time; dh_0 and dc_0 are left over before the first step."""
-    errors, start = {"dh": dh, "dh_T": dh_T, "dc_T": dc_T}, {"h_0": h_0, "c_0": c_0}
-    weights, none = (W_i, W_f, W_g, W_o), (None, None, None)
-    return _run_vjp(X, weights, none, errors, start, b_i, b_f, b_g, b_o, lengths)
+    errors, starts = (dh, dh_T, dc_T), (h_0, c_0)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run_vjp(X, weights, biases, (), starts, errors, lengths)
 
 
 def lstm_peephole_sequence(
@@ -637,8 +627,8 @@ def lstm_peephole_sequence(
     lengths: Array | None = None,  # (B,), integers in 0 … T
 ) -> tuple[Array, Array, Array]:
     """The states h (T, B, H), 0 beyond the lengths, and the last valid ones, h_T and c_T."""
-    weights, start = (W_i, W_f, W_g, W_o), {"h_0": h_0, "c_0": c_0}
-    return _run(X, weights, (p_i, p_f, p_o), start, b_i, b_f, b_g, b_o, lengths)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run(X, weights, biases, (p_i, p_f, p_o), (h_0, c_0), lengths)
 
 
 def lstm_peephole_sequence_vjp(
@@ -663,9 +653,9 @@ def lstm_peephole_sequence_vjp(
     lengths: Array | None = None,
 ) -> dict[str, Array]:
     """Backpropagation through time, as `lstm_sequence_vjp`."""
-    errors, start = {"dh": dh, "dh_T": dh_T, "dc_T": dc_T}, {"h_0": h_0, "c_0": c_0}
-    weights, peepholes = (W_i, W_f, W_g, W_o), (p_i, p_f, p_o)
-    return _run_vjp(X, weights, peepholes, errors, start, b_i, b_f, b_g, b_o, lengths)
+    errors, starts = (dh, dh_T, dc_T), (h_0, c_0)
+    weights, biases = (W_i, W_f, W_g, W_o), (b_i, b_f, b_g, b_o)
+    return _run_vjp(X, weights, biases, (p_i, p_f, p_o), starts, errors, lengths)
 
 
 def lstm_coupled_step(

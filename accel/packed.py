@@ -59,24 +59,24 @@ def aligned(shape: tuple[int, ...], dtype: Any, *, zeros: bool = True) -> Array:
     return np.ndarray(shape, dtype, raw, start)
 
 
-def rooms_for(purpose: str, dtype: Any, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
+def rooms_for(purpose: str, dtype: Any, shapes: tuple[tuple[int, ...], ...]) -> tuple[Array, ...]:
     """Rooms of any contents; small ones their thread keeps until it next has that purpose.
 
     To make them, page by page, takes longer than to use them.
     """
     kept: Any = getattr(_rooms, purpose, None)
-    if kept is not None and kept[0] == (dtype, *shapes):
+    if kept is not None and kept[0] == (dtype, shapes):
         found: tuple[Array, ...] = kept[1]
         return found
     rooms = tuple([aligned(shape, dtype, zeros=False) for shape in shapes])
     if all(room.nbytes <= KEPT for room in rooms):
-        setattr(_rooms, purpose, ((dtype, *shapes), rooms))
+        setattr(_rooms, purpose, ((dtype, shapes), rooms))
     return rooms
 
 
 def room_for(purpose: str, shape: tuple[int, ...], dtype: Any) -> Array:
     """One of `rooms_for`."""
-    return rooms_for(purpose, dtype, shape)[0]
+    return rooms_for(purpose, dtype, (shape,))[0]
 
 
 @lean_view

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.accel import threads, vector_math
-from nnspec.accel.arrays import Array, arrays, floating, plain, rows_for
+from nnspec.accel.arrays import Array, arrays, floating, plain, reader
 from nnspec.accel.dense import SUM_ROWS, layer, layer_of, layer_vjp
 from nnspec.accel.jit import helper, kernel
 from nnspec.accel.reductions import dot, largest, squares_less, total, total_less
@@ -462,9 +462,8 @@ def affine_of(
     Raises as `affine` does, and TypeError where x has another dtype than the weights.
     """
     W, b = arrays(W=(W, "O I"), b=(b, "O"))
-    dtype, I = W.dtype, W.shape[1]
-    of_rows = layer_of(W, b, IDENTITY)
-    return lambda x: of_rows(rows_for(dtype, I, x))
+    read, of_rows = reader(W.dtype, x=f"B {W.shape[1]}"), layer_of(W, b, IDENTITY)
+    return lambda x: of_rows(*read(x))
 
 
 def affine_vjp(x: Array, W: Array, dy: Array, *, b: Array | None = None) -> dict[str, Array]:

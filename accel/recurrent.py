@@ -29,6 +29,7 @@ from nnspec.accel.beside import (
 )
 from nnspec.accel.jit import helper, inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
+    PANEL,
     ROWS,
     add_to,
     aligned,
@@ -37,7 +38,6 @@ from nnspec.accel.packed import (
     pack_transposed,
     room_for,
     rooms_for,
-    width,
 )
 from nnspec.accel.team import (
     LINE,
@@ -49,6 +49,7 @@ from nnspec.accel.team import (
     new_counter,
     shared,
     take,
+    take_after,
     wait,
 )
 
@@ -62,6 +63,8 @@ UNITS, UNIT_ROWS, NEAR = 2, 2 * ROWS, 1 << 18
 STEP, WAIT = 60_000, 1_000
 # steps whose inputs' part is done at once where two threads do it
 AHEAD = 24
+# multiply-adds in the time that it takes to pack a number, from the third cache or from beyond it
+PACKING = 40
 
 # a kernel has one signature: always so many weights, the last one again where there are fewer
 MOST_GATES = 4
@@ -70,7 +73,7 @@ MOST_GATES = 4
 def four(weights: Sequence[Array]) -> tuple[Array, ...]:
     """The weights, or biases, as many as a kernel takes."""
     given = tuple(weights)
-    return given + given[-1:] * (MOST_GATES - len(given))
+    return given if len(given) == MOST_GATES else given + given[-1:] * (MOST_GATES - len(given))
 
 
 # W_x and W_h (gates, panels, K, WIDTH) for x Wᵀ, and b (gates, columns), filled up to whole panels
@@ -80,18 +83,67 @@ Packed = tuple[Array, Array, Array]
 Inputs = tuple[Array, Array, Array, Array, int, bool]
 
 
+@lean_helper
+def _pack_gates(
+    part: int,
+    W_x: Array,
+    W_h: Array,
+    b: Array,
+    of_x: Any,
+    column: int,
+    of_h: Any,
+    biases: Any,
+    tickets: Array,
+) -> None:
+    H, of_both = W_h.shape[2], W_x.shape[0] + W_h.shape[0]
+    gate = take_after(-1, tickets)
+    while gate <= of_both:
+        if gate < W_x.shape[0]:
+            pack_transposed(of_x[gate][:, column:], W_x[gate])
+        elif gate < of_both:
+            g = gate - W_x.shape[0]
+            pack_transposed(of_h[g][:, :H], W_h[g])
+        else:
+            for g in range(b.shape[0]):
+                fill(b[g, :H], biases[g])
+                b[g, H:] = 0
+        gate = take_after(gate, tickets)
+
+
+_pack_in_parallel = shared(_pack_gates)
+
+
 @lean_kernel
 def _pack_layer(
-    W_x: Array, W_h: Array, b: Array, of_x: Any, column: int, of_h: Any, biases: Any
+    W_x: Array,
+    W_h: Array,
+    b: Array,
+    of_x: Any,
+    column: int,
+    of_h: Any,
+    biases: Any,
+    tickets: Array,
+    team: Array,
+    count: int,
 ) -> None:
-    H = W_h.shape[2]
-    for g in range(W_x.shape[0]):
-        pack_transposed(of_x[g][:, column:], W_x[g])
-    for g in range(W_h.shape[0]):
-        pack_transposed(of_h[g][:, :H], W_h[g])
-    for g in range(b.shape[0]):
-        fill(b[g, :H], biases[g])
-        b[g, H:] = 0
+    what = W_x, W_h, b, of_x, column, of_h, biases, tickets
+    _pack_in_parallel(team, count, what)
+
+
+@functools.lru_cache(256)
+def _packing(
+    x_gates: int, h_gates: int, biases: int, H: int, I: int, itemsize: int, limit: int
+) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """The shapes of W_x, W_h and b, and how many threads pack them."""
+    w = PANEL // itemsize
+    panels = -(-H // w)
+    shapes = (x_gates, panels, I, w), (h_gates, panels, H, w), (biases, panels * w)
+    return shapes, packers(H * (x_gates * I + h_gates * H))
+
+
+def packers(numbers: int) -> int:
+    """How many threads pay to pack so many numbers."""
+    return threads.useful(float(PACKING * numbers), threads.COMPILED)
 
 
 def pack_layer(
@@ -103,15 +155,16 @@ def pack_layer(
     keep: bool,
 ) -> Packed:
     """A layer's weights for its steps, to keep, or until the same thread packs those of another."""
-    H, dtype = len(of_h[0]), of_h[0].dtype
-    w = width(dtype)
-    panels, I = -(-H // w), of_x[0].shape[1] - column
-    shapes = (len(of_x), panels, I, w), (len(of_h), panels, H, w), (len(biases), panels * w)
+    (H, K), dtype = of_x[0].shape, of_x[0].dtype
+    gates = len(of_x), len(of_h), len(biases)
+    shapes, count = _packing(*gates, H, K - column, dtype.itemsize, threads.limited())
     if keep:
         W_x, W_h, b = [aligned(shape, dtype, zeros=False) for shape in shapes]
     else:
-        W_x, W_h, b = rooms_for("layer", dtype, *shapes)
-    _pack_layer(W_x, W_h, b, four(of_x), column, four(of_h), four(biases))
+        W_x, W_h, b = rooms_for("layer", dtype, shapes)
+    tickets = new_counter() if count > 1 else NOTHING
+    given = W_x, W_h, b, four(of_x), column, four(of_h), four(biases)
+    threads.in_team(count, _pack_layer, *given, tickets)
     return W_x, W_h, b
 
 

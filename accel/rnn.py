@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, sequence_inputs, whole_or
+from nnspec.accel.arrays import Array, arrays, reader, whole_or
 from nnspec.accel.backward import (
     NO_SUM,
     begin_back,
@@ -227,7 +227,7 @@ def _run_vjp(
     (T, B, I), H = X.shape, dS_T.shape[1]
     carry, M, back, _ = begin_back(dS_T, (U,), 0, (W,))
     delta = room_for("deltas", (T, B, 1, back.shape[1]), X.dtype)
-    dU, dW = np.zeros((1, H, I), X.dtype), np.zeros((1, H, H), X.dtype)
+    dU, dW = np.empty((1, H, I), X.dtype), np.empty((1, H, H), X.dtype)
 
     def work(*part: Any) -> None:
         _states_vjp(S, back, lengths, dS, delta, carry, code, *part)
@@ -409,6 +409,9 @@ def rnn_deep_output_vjp(
     return d | named(dc=(dc, given_c), db_1=(db_1, given_b_1), db_2=(db_2, given_b_2))
 
 
+_READ = reader(X="T B I", U="H I", W="H H", S_0="B H", b="H")
+
+
 def rnn_sequence(
     X: Array,  # (T, B, I)
     U: Array,  # (H, I)
@@ -420,9 +423,7 @@ def rnn_sequence(
     activation: str = "tanh",
 ) -> tuple[Array, Array]:
     """All states S (T, B, H), 0 beyond the lengths, and the last valid one, S_T (B, H)."""
-    X, U, W, S_0, b = arrays(
-        X=(X, "T B I"), U=(U, "H I"), W=(W, "H H"), S_0=(S_0, "B H"), b=(b, "H")
-    )
+    X, U, W, S_0, b = _READ(X, U, W, S_0, b)
     return _run(X, U, W, S_0, b, whole_or(lengths, *X.shape[:2]), STATE_CODES[activation])
 
 
@@ -436,15 +437,19 @@ def rnn_sequence_of(
     """`rnn_sequence` with these weights, packed once: call it with X, and S_0= and lengths=."""
     U, W, b = arrays(U=(U, "H I"), W=(W, "H H"), b=(b, "H"))
     packed, code = pack_layer((U,), 0, (W,), (b,), keep=True), STATE_CODES[activation]
-    dtype, (H, I) = U.dtype, U.shape
+    H, I = U.shape
+    read = reader(U.dtype, X=f"T B {I}", S_0=f"B {H}")
 
     def sequence(
         X: Array, *, S_0: Array | None = None, lengths: Array | None = None
     ) -> tuple[Array, Array]:
-        X, S_0 = sequence_inputs(dtype, I, H, X, S_0=S_0)
+        X, S_0 = read(X, S_0)
         return _run_packed(X, packed, S_0, whole_or(lengths, *X.shape[:2]), code)
 
     return sequence
+
+
+_READ_ERRORS = reader(X="T B I", U="H I", W="H H", dS="T B H", dS_T="B H", S_0="B H", b="H")
 
 
 def rnn_sequence_vjp(
@@ -461,15 +466,7 @@ def rnn_sequence_vjp(
 ) -> dict[str, Array]:
     """Backpropagation through time: δ_t = f'(S_t) (dS_t + Wᵀ δ_{t+1}), from the last step back."""
     given_b = b
-    X, U, W, dS, dS_T, S_0, b = arrays(
-        X=(X, "T B I"),
-        U=(U, "H I"),
-        W=(W, "H H"),
-        dS=(dS, "T B H"),
-        dS_T=(dS_T, "B H"),
-        S_0=(S_0, "B H"),
-        b=(b, "H"),
-    )
+    X, U, W, dS, dS_T, S_0, b = _READ_ERRORS(X, U, W, dS, dS_T, S_0, b)
     lengths, code = whole_or(lengths, *X.shape[:2]), STATE_CODES[activation]
     S_prevs, S = states(S_0, len(X))
     _run(X, U, W, S_0, b, lengths, code, S)

@@ -197,6 +197,12 @@ def take(tickets: Array) -> int:
 
 
 @lean_helper
+def take_after(last: int, tickets: Array) -> int:
+    """`take`; or without any tickets, where one thread does all, the number after the last."""
+    return take(tickets) if tickets.size else last + 1
+
+
+@lean_helper
 def mark(counter: Array) -> None:
     """Count one more, for who looks or waits."""
     _arrive(counter, 1)

@@ -50,6 +50,8 @@ from nnspec.accel.team import new_counter, shared, take
 QUERIES = 64
 # panels and keys of a tile, forward
 PANELS, KEYS = 2, 128
+# keys or queries that are looked at together where they do not see all of the others
+GROUP = 12
 # turns in which a thread does its share of the queries: who is slower does fewer of them
 TURNS = 4
 
@@ -666,16 +668,23 @@ def _gradients(
                     _hide(de, keep[begin:end], place - begin, ZERO)
                 kept = keep[begin:end, :rows]
                 dv_here, dk_here = dv_part[begin:end], dk_part[begin:end]
-                # where not all see all, a panel of queries at a time meets the keys that it sees
-                at_once = w if causal and place < end else rows
+                # where not all see all, few keys at a time meet the queries that see them, …
+                j, shared_keys = 0, min(end, place + 1) if causal else end
+                while begin + j < end:
+                    j_end = shared_keys if begin + j < shared_keys else min(begin + j + GROUP, end)
+                    j_end -= begin
+                    i = max(begin + j - place, 0) if causal else 0
+                    some, d_some = e[j:j_end, i:rows], de[j:j_end, i:rows]
+                    multiply(some, dy_panels[:, i:rows], dv_here[j:j_end], 0, by_J)  # dv += p dy
+                    multiply(d_some, q_panels[:, i:rows], dk_here[j:j_end], 0, by_K)  # dk += ds q
+                    j = j_end
+                # … and few queries the keys that they see: dq += dsᵀ k
+                at_once = GROUP if causal and place < end else rows
                 for i in range(0, rows, at_once):
                     i_end = min(i + at_once, rows)
                     cut = min(end, max(place + i_end, begin)) - begin if causal else end - begin
-                    some, d_some = e[:cut, i:i_end], de[:cut, i:i_end]
-                    multiply(some, dy_panels[:, i:i_end], dv_here[:cut], 0, by_J)  # dv += p dy
-                    multiply(d_some, q_panels[:, i:i_end], dk_here[:cut], 0, by_K)  # dk += ds q
                     k_some = k_panels[:, begin : begin + cut]
-                    multiply(d_some.T, k_some, dq_part[i:i_end], 0, by_K)  # dq += dsᵀ k
+                    multiply(de[:cut, i:i_end].T, k_some, dq_part[i:i_end], 0, by_K)
                 if odd_dy:
                     _odd_part(e[:, :rows], kept, dy_rows, dv_here)
                 if odd_q:

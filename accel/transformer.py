@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.accel.arrays import Array, arrays, attention_inputs, plain, whole_or
+from nnspec.accel.arrays import Array, arrays, plain, reader, whole_or
 from nnspec.accel.dense import layer, layer_vjp
 from nnspec.accel.jit import contracted, kernel
 from nnspec.accel.primitives import layer_norm, layer_norm_vjp
@@ -137,6 +137,9 @@ def attention_weights_vjp(
     return {"dq": dq, "dk": dk}
 
 
+_READ = reader(q="B N L K", k="B N S K", v="B N S J")
+
+
 def scaled_dot_product_attention(
     q: Array,  # (B, N, L, K)
     k: Array,  # (B, N, S, K)
@@ -147,8 +150,11 @@ def scaled_dot_product_attention(
     causal: bool = False,
 ) -> Array:
     """softmax(q kᵀ / √K) v, (B, N, L, J); 0 for a query that sees nothing."""
-    q, k, v = attention_inputs(q, k, v)
+    q, k, v = _READ(q, k, v)
     return attention(q, k, v, _see(mask, lengths, causal, (*q.shape[:3], k.shape[2])))
+
+
+_READ_ERRORS = reader(q="B N L K", k="B N S K", v="B N S J", dy="B N L J")
 
 
 def scaled_dot_product_attention_vjp(
@@ -162,7 +168,7 @@ def scaled_dot_product_attention_vjp(
     causal: bool = False,
 ) -> Gradients:
     """The weights are computed again, a block of queries at a time."""
-    q, k, v, dy = arrays(q=(q, "B N L K"), k=(k, "B N S K"), v=(v, "B N S J"), dy=(dy, "B N L J"))
+    q, k, v, dy = _READ_ERRORS(q, k, v, dy)
     see = _see(mask, lengths, causal, (*q.shape[:3], k.shape[2]))
     dq, dk, dv = attention_vjp(q, k, v, dy, see)
     return {"dq": dq, "dk": dk, "dv": dv}
