@@ -25,7 +25,7 @@ from nnspec.accel.beside import (
     pays,
     tiles,
 )
-from nnspec.accel.crosswise import add_crosswise
+from nnspec.accel.follow import follow, new_queues
 from nnspec.accel.jit import inlined, lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     PANEL,
@@ -35,7 +35,6 @@ from nnspec.accel.packed import (
     fill,
     multiply_by_turns,
     pack,
-    panels_in,
     room_for,
     rooms_for,
     width,
@@ -54,11 +53,18 @@ from nnspec.accel.recurrent import (
     shared_by,
     whole,
 )
-from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take_after, wait
+from nnspec.accel.sums import (
+    SUM_BLOCK,
+    Sums,
+    add_errors,
+    in_a_row,
+    parts_of,
+    put_inputs,
+    put_rests,
+    put_sums,
+)
+from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take_after
 
-# rows that a weight's gradient sums over at once, and columns from which on it pays to pack what
-# meets so many
-SUM_BLOCK, OFTEN = 256, 640
 # parts of dX and of the sums for a thread, so that none waits long for another, and the errors of a
 # step from which on it pays for the sums
 PARTS, WIDE = 2, 512
@@ -69,10 +75,6 @@ OWN, OWN_SUMS = 512, 3 << 19
 SMALL = 1 << 15
 # rows of each step from which on its products take them by themselves, not a row of all steps
 FEW = 32
-# of each sum over the steps: its first gate, the end, the first gate's target and the column there.
-# A kernel has one signature: always three sums, of no gates where there are fewer
-Sums = tuple[tuple[int, int, int, int], tuple[int, int, int, int], tuple[int, int, int, int]]
-NO_SUM = 0, 0, 0, 0
 # of all steps of one row: da (T, columns) of the gates that x meets, M (panels, columns, WIDTH) for
 # da W_x, zeros (1, …) for dX to begin with, and dX (T, columns of whole panels)
 Errors = tuple[Array, Array, Array, Array]
@@ -216,13 +218,6 @@ def went_back(t: int, progress: Array) -> None:
         mark(mark_of(progress, t))
 
 
-@lean_helper
-def _wait_for(row: int, B: int, progress: Array) -> None:
-    """Until the errors from this row of (T B, …) on are there."""
-    if progress.size:
-        wait(mark_of(progress, row // B), 1)
-
-
 @lean_view
 def errors_of(da: Array, M: Array, zeros: Array, dX: Array) -> Errors:
     """What the steps back of one row do dX from; da is (T, B, gates, columns), x's the first."""
@@ -304,115 +299,6 @@ def _hand_down_beside(
     return multiply_beside(da, W, carry, panel, panel_end, backwards, other, part, left)
 
 
-@lean_view
-def _rows(x: Array, own: tuple[int, int, bool], o: int, start: int, end: int) -> Array:
-    """Rows start … end-1 of `own`'s o-th part, of x (T, B, K)."""
-    row, _, across = own
-    return x[start:end, row + o] if across else x[o, row + start : row + end]
-
-
-@lean_helper
-def _parts(T: int, own: tuple[int, int, bool]) -> tuple[int, int]:
-    """How many parts, and rows of each: all steps of an example, or all examples of a step."""
-    row, row_end, across = own
-    return (row_end - row, T) if across else (T, row_end - row)
-
-
-@lean_helper
-def _add_units(
-    da: Array,  # (T, B, gates columns)
-    own: tuple[int, int, bool],  # rows of B, the end, and whether across the steps
-    columns: int,
-    Ys: Any,  # three of (T, B, K)
-    totals: Any,  # three of (targets, H, at least column + K)
-    rests: Any,  # three of (gates H, WIDTH): the last panel where Y ends within it
-    places: Any,
-    room: Array,
-    unit: int,
-    unit_end: int,
-    batch: int,  # B of `progress`
-    progress: Array,
-) -> None:
-    """The totals of the products of all rows, for some units; there is a row at least."""
-    row, _, across = own
-    (outer, inner), H, w = _parts(da.shape[0], own), totals[0].shape[1], rests[0].shape[1]
-    for out in range(outer - 1, -1, -1):
-        for block in range(-(-inner // SUM_BLOCK) - 1, -1, -1):
-            start = block * SUM_BLOCK
-            end = min(start + SUM_BLOCK, inner)
-            _wait_for(start, batch, progress)
-            errors, before = _rows(da, own, out, start, end), out < outer - 1 or end < inner
-            for s in range(3):
-                gate, gate_end, target, column = places[s]
-                Y, (B, K) = Ys[s], Ys[s].shape[1:]
-                inside, panels, depth = K // w, -(-K // w), end - start
-                of_panel, some = depth * w, _rows(Y, own, out, start, end)
-                if (unit_end - unit) * (gate_end - gate) >= OFTEN:
-                    pack(some, panels_in(room, panels, depth, w))
-                    M, M_start, M_row, M_panel = room, 0, w, of_panel
-                    rest_start = inside * of_panel
-                else:
-                    at = (start * B + row + out) if across else (out * B + row + start)
-                    M, M_start, M_row, M_panel = Y.reshape(Y.size), at * K, K, w
-                    if across:
-                        M_row = B * K
-                    if gate < gate_end and inside < panels:
-                        pack(some[:, inside * w :], panels_in(room, 1, depth, w))
-                    rest_start = 0
-                for g in range(gate, gate_end):
-                    y, rest = totals[s][target + g - gate], rests[s][(g - gate) * H :]
-                    first, last = g * columns + unit, g * columns + unit_end
-                    of_M = M, M_start, M_row, M_panel
-                    add_crosswise(errors, first, last, *of_M, inside, before, y[unit:, column:])
-                    if inside < panels:
-                        of_rest = room, rest_start, w, of_panel
-                        add_crosswise(errors, first, last, *of_rest, 1, before, rest[unit:])
-
-
-@lean_helper
-def _put_rests(totals: Any, Ys: Any, rests: Any, places: Any, unit: int, unit_end: int) -> None:
-    for s in range(3):
-        gate, gate_end, target, column = places[s]
-        K, rest = Ys[s].shape[2], rests[s]
-        inside = K - K % rest.shape[1]
-        if inside == K:
-            continue
-        for g in range(gate_end - gate):
-            y = totals[s][target + g]
-            H = y.shape[0]
-            for u in range(unit, unit_end):
-                fill(y[u, column + inside : column + K], rest[g * H + u, : K - inside])
-
-
-@lean_helper
-def _add_rows(da: Array, own: tuple[int, int, bool], total: Array) -> None:
-    """Add all rows, each a step's errors, to the total."""
-    for t in range(da.shape[0]):
-        for i in range(own[0], own[1]):
-            errors = da[t, i]
-            for k in range(errors.size):
-                total[k] += errors[k]
-
-
-@lean_helper
-def _put_rows(
-    da: Array,
-    own: tuple[int, int, bool],
-    M: Array,
-    zeros: Array,
-    dX: Array,
-    start: int,
-    end: int,
-) -> None:
-    """dX of rows start … end-1 of each part."""
-    outer, panels = _parts(da.shape[0], own)[0], M.shape[0]
-    at_once = max(1, panels) if outer == 1 else 2  # they stay in the cache while the parts go by
-    for p in range(0, panels, at_once):
-        for o in range(outer):
-            errors, some = _rows(da, own, o, start, end), _rows(dX, own, o, start, end)
-            add_to(zeros, 0, errors[:, : M.shape[1]], M, some, p, min(p + at_once, panels))
-
-
 @lean_helper
 def _part_of_gradients(
     part: int,
@@ -430,26 +316,22 @@ def _part_of_gradients(
     at_once: int,  # rows of dX
     units: int,  # parts of the sums
     tickets: Array,
-    batch: int,
-    progress: Array,
 ) -> None:
     """Rows of dX from the last on, the sums' units, and db, as the tickets come."""
-    inner = _parts(da.shape[0], own)[1]
+    inner = parts_of(da.shape[0], own)[1]
     blocks = -(-inner // at_once)
     ticket = take_after(-1, tickets)
     while ticket <= blocks + units:
         if ticket < blocks:
             start = (blocks - 1 - ticket) * at_once
-            _wait_for(start, batch, progress)
-            _put_rows(da, own, M, zeros, dX, start, min(inner, start + at_once))
+            put_inputs(da, own, M, zeros, dX, start, min(inner, start + at_once))
         elif ticket == blocks + units:
-            _wait_for(0, batch, progress)
-            _add_rows(da, own, db.reshape(db.size))
+            add_errors(da, own, db.reshape(db.size))
         else:
             unit, unit_end = threads.share(totals[0].shape[1], ticket - blocks, units, ROWS)
-            some = rooms[part], unit, unit_end, batch, progress
-            _add_units(da, own, db.shape[1], Ys, totals, rests, places, *some)
-            _put_rests(totals, Ys, rests, places, unit, unit_end)
+            into = Ys, totals, rests, places, rooms[part], unit, unit_end
+            put_sums(da, own, db.shape[1], *into)
+            put_rests(Ys, totals, rests, places, unit, unit_end)
         ticket = take_after(ticket, tickets)
 
 
@@ -471,19 +353,13 @@ def _gradients(
     at_once: int,
     units: int,
     tickets: Array,
-    progress: Array,
     team: Array,
     count: int,
 ) -> None:
-    T, B, G, columns = da.shape  # all rows of all steps follow each other
-    rows = (
-        Ys[0].reshape(1, T * B, Ys[0].shape[2]),
-        Ys[1].reshape(1, T * B, Ys[1].shape[2]),
-        Ys[2].reshape(1, T * B, Ys[2].shape[2]),
-    )
-    errors, dX = da.reshape(1, T * B, G * columns), dX.reshape(1, T * B, dX.shape[2])
+    T, B = da.shape[:2]
+    errors, dX, rows = in_a_row(da, dX, Ys)
     what = errors, (0, T * B, False), M, zeros, dX, rows, totals, rests, places, db
-    _in_parallel(team, count, (*what, rooms, at_once, units, tickets, B, progress))
+    _in_parallel(team, count, (*what, rooms, at_once, units, tickets))
 
 
 @lean_helper
@@ -512,7 +388,7 @@ def _own_gradients(
             into = more[0][0][unit - 1], more[0][1][unit - 1], more[0][2][unit - 1]
             last = more[1][0][unit - 1], more[1][1][unit - 1], more[1][2][unit - 1]
             total = more[2][unit - 1]
-        how = max(T, row_end - row), 1, NOTHING, 1, NOTHING
+        how = max(T, row_end - row), 1, NOTHING
         _part_of_gradients(part, da, own, M, zeros, dX, Ys, into, last, places, total, rooms, *how)
         unit = next_rows_unit(part, units, rolls)
 
@@ -680,7 +556,7 @@ def _sum_all(given: Any, sums: Added, way: _WayBack) -> None:
     if count > 1:
         at_once, units = -(-rows // (PARTS * count * ROWS)) * ROWS, way.units * count
         tickets = new_counter()
-    how = rooms, at_once, units, tickets, NOTHING
+    how = rooms, at_once, units, tickets
     threads.in_team(count, _gradients, *given, *sums, *how)
 
 
@@ -689,7 +565,7 @@ def _and_follow(
 ) -> None:
     """The steps back, and the gradients by who follows and, after the steps, by both."""
     da = given[0]
-    B, progress = da.shape[1], new_progress(len(da))
+    B, progress, queues = da.shape[1], new_progress(len(da)), new_queues()
     rooms = room_for("gradients", (2, way.size), da.dtype)
 
     def part(index: int, _: int) -> None:
@@ -699,7 +575,7 @@ def _and_follow(
             except BaseException:  # an interrupt before it began: the other would wait for ever
                 progress[LINE::LINE] = 1
                 raise
-        how = rooms[index:], AHEAD * B, 2 * way.units, progress, progress
-        threads.in_team(1, _gradients, *given, *sums, *how)
+        what: tuple[Any, ...] = (*given, *sums, rooms[index], index, queues, progress)
+        follow(*what)
 
     threads.together(2, part)

@@ -11,7 +11,6 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, reader, transposed, whole_or
 from nnspec.accel.backward import (
-    NO_SUM,
     begin_back,
     clear_beyond,
     errors_of,
@@ -44,6 +43,7 @@ from nnspec.accel.recurrent import (
 )
 from nnspec.accel.rnn import rnn_sequence, rnn_sequence_vjp
 from nnspec.accel.scalar import ONE
+from nnspec.accel.sums import NO_SUM
 from nnspec.accel.team import meet
 from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh

@@ -11,7 +11,6 @@ import numpy as np
 
 from nnspec.accel.arrays import Array, arrays, reader, whole_or
 from nnspec.accel.backward import (
-    NO_SUM,
     begin_back,
     clear_beyond,
     errors_of,
@@ -42,6 +41,7 @@ from nnspec.accel.recurrent import (
     steps_at_once,
 )
 from nnspec.accel.scalar import CODES, IDENTITY, ONE, SIGMOID, TANH
+from nnspec.accel.sums import NO_SUM
 from nnspec.accel.team import meet
 from nnspec.accel.threads import share
 from nnspec.accel.vector_math import sigmoid, tanh

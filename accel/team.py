@@ -148,13 +148,19 @@ _do: Any = intrinsic(_call)
 
 
 @lean_helper
+def look_again(looks: int) -> int:
+    """One more after so many looks in vain; somebody else has the processor of who is awaited."""
+    if looks > LOOKS:
+        _give_way()
+    return looks + 1
+
+
+@lean_helper
 def wait(counter: Array, wanted: int) -> None:
     """Until the counter has come so far."""
     looks = 0
     while _arrived(counter) < wanted:
-        looks += 1
-        if looks > LOOKS:  # somebody else has its processor
-            _give_way()
+        looks = look_again(looks)
 
 
 @lean_helper
@@ -200,6 +206,24 @@ def take(tickets: Array) -> int:
 def take_after(last: int, tickets: Array) -> int:
     """`take`; or without any tickets, where one thread does all, the number after the last."""
     return take(tickets) if tickets.size else last + 1
+
+
+@lean_helper
+def done_of(queue: Array) -> int:
+    """How much of a queue is done."""
+    return int(_arrived(queue) // 2)
+
+
+@lean_helper
+def seize(queue: Array, done: int) -> bool:
+    """Have a queue of which so much is done for oneself, if nobody has it."""
+    return bool(_swap(queue, 2 * done, 2 * done + 1))
+
+
+@lean_helper
+def let_go(queue: Array, more: int) -> None:
+    """Let others have the queue, of which so much more is done."""
+    _arrive(queue, 2 * more - 1)
 
 
 @lean_helper
