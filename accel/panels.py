@@ -251,23 +251,25 @@ def _put_errors(
     factor: Any,
     mean: Any,
     column: Any,
+    scale: Any,
 ) -> Any:
-    """p = p factor and then d = p (d - mean) in a panel; factor and mean begin at a column."""
+    """p = p factor, then d = scale p (d - mean), in a panel; factor and mean begin at a column."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        p_array, d_array, start, row, rows, factor_array, mean_array, column = args
+        p_array, d_array, start, row, rows, factor_array, mean_array, column, scale = args
         v = Vectors(context, builder, p.dtype)
         zero = row.type(0)
         p_data = v.data(signature.args[0], p_array, start)
         d_data = v.data(signature.args[1], d_array, start)
         factors = v.pair(v.data(signature.args[5], factor_array, column), zero)
         means = v.pair(v.data(signature.args[6], mean_array, column), zero)
+        scales = v.splat(scale)
 
         def body(i: Any, nothing: list[Any]) -> list[Any]:
             place = builder.mul(i, row)
             ps, ds = v.pair(p_data, place), v.pair(d_data, place)
             ps = [builder.fmul(a, b) for a, b in zip(ps, factors, strict=True)]
-            ds = [builder.fsub(a, b) for a, b in zip(ds, means, strict=True)]
+            ds = [builder.fmul(builder.fsub(a, b), scales) for a, b in zip(ds, means, strict=True)]
             v.put_row(ps, p_data, place)
             v.put_row([builder.fmul(a, b) for a, b in zip(ps, ds, strict=True)], d_data, place)
             return nothing
@@ -276,7 +278,7 @@ def _put_errors(
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(p, d, n, n, n, factor, mean, n), emit
+    return types.void(p, d, n, n, n, factor, mean, n, p.dtype), emit
 
 
 def _all_finite(typingctx: Any, x: Any, start: Any, rows: Any) -> Any:
@@ -631,12 +633,13 @@ if config.DISABLE_JIT:
         factor: Array,
         mean: Array,
         column: int,
+        scale: Any,
     ) -> None:
-        """p = p factor and then d = p (d - mean) in a panel."""
+        """p = p factor and then d = scale p (d - mean) in a panel."""
         here = slice(column, column + width(p.dtype))
         p_panel, d_panel = _panel(p, start, row, rows), _panel(d, start, row, rows)
         p_panel *= factor[here]
-        d_panel[...] = p_panel * (d_panel - mean[here])
+        d_panel[...] = p_panel * ((d_panel - mean[here]) * scale)
 
     def all_finite(x: Array, start: int, rows: int) -> bool:
         """Whether all numbers are, of so many rows of a panel, from `start` on."""

@@ -282,11 +282,11 @@ def _add_to_mean(p: Array, dp: Array, factor: Array, mean: Array) -> None:
 
 
 @lean_helper
-def _put_error(p: Array, dp: Array, factor: Array, mean: Array) -> None:
-    """p factor the softmax itself, and ds = p (dp - mean), in place of p and dp."""
+def _put_error(p: Array, dp: Array, factor: Array, mean: Array, scale: Any) -> None:
+    """p factor the softmax itself, and scale p (dp - mean), in place of p and dp."""
     keys, columns = p.shape
     for c in range(0, columns, 2 * (VECTOR // p.itemsize)):
-        put_errors(p, dp, c, columns, keys, factor, mean, c)
+        put_errors(p, dp, c, columns, keys, factor, mean, c, scale)
 
 
 @lean_helper
@@ -339,10 +339,10 @@ def _put_times(x: Array, factor: Any, y: Array) -> None:
 
 
 @lean_helper
-def _put_rows(total: Array, factor: Any, into: Array) -> None:
-    """The first rows of `total`, as far as they go, times a factor."""
+def _put_rows(total: Array, into: Array) -> None:
+    """The first rows of `total`, as far as they go."""
     for j in range(into.shape[0]):
-        _put_times(total[j], factor, into[j])
+        _put(total[j, : into.shape[1]], into[j])
 
 
 @lean_helper
@@ -610,7 +610,12 @@ def _gradients(
         wide = -(-rows // w)
         columns = wide * w
         k_panels = panels_in(keys, by_K, length, w)
+        mine = unit <= u - u % blocks
         if u == unit or first == 0:
+            if K % w == 0:  # no room is wanted
+                dk_part = dk[b, n] if mine else dk_rest
+            if J % w == 0:
+                dv_part = dv[b, n] if mine else dv_rest
             pack(k[b, n, :length], k_panels)
             odd_k = hides and _clean(k_panels)
             dk_part[:] = 0
@@ -626,7 +631,9 @@ def _gradients(
             risen = _rows_in(risen_room, -(-S // KEYS), columns)
             q_T, dy_T = panels_in(crosswise, wide, K, w), panels_in(d_crosswise, wide, J, w)
             dy_panels, q_panels = panels_in(along, by_J, rows, w), panels_in(q_room, by_K, rows, w)
-            dq_part = _rows_in(dq_room, columns, by_K * w)
+            dq_part = _rows_in(dq_room, rows, by_K * w)
+            if K % w == 0:
+                dq_part = dq[b, n, first : first + rows]
             place = first + behind
             _turn(q_rows, q_T)
             _turn(dy_rows, dy_T)
@@ -655,6 +662,7 @@ def _gradients(
             # what the exponentials of each block are to be multiplied by
             _put_inverse(total, total)
             _scale_by(mean, total)
+            finite = all_finite(total, 0, wide) and all_finite(mean, 0, wide)
             _take_in(risen[: -(-seen // KEYS)], scale, True, m, factor, spare)
             for block in range(-(-seen // KEYS)):
                 _scale_by(risen[block], total)
@@ -662,8 +670,8 @@ def _gradients(
             for begin in range(0, seen, KEYS):
                 end = min(begin + KEYS, seen)
                 e, de = p[begin:end], dp[begin:end]
-                _put_error(e, de, risen[begin // KEYS], mean)
-                if hides:  # NaN in a row whose scores are NaN, or that sees no key
+                _put_error(e, de, risen[begin // KEYS], mean, scale)
+                if hides and not finite:  # NaN where a query's scores are NaN, or it sees no key
                     _hide(e, keep[begin:end], place - begin, ZERO)
                     _hide(de, keep[begin:end], place - begin, ZERO)
                 kept = keep[begin:end, :rows]
@@ -691,11 +699,13 @@ def _gradients(
                     _odd_part(de[:, :rows], kept, q_rows, dk_here)
                 if odd_k:
                     _odd_part(de[:, :rows].T, kept.T, k[b, n, begin:end], dq_part)
-            _put_rows(dq_part, scale, dq[b, n, first : first + rows])
+            if K % w:
+                _put_rows(dq_part, dq[b, n, first : first + rows])
         if u + 1 == unit_end or u % blocks == blocks - 1:
-            mine = unit <= u - u % blocks
-            _put_rows(dk_part, scale, dk[b, n] if mine else dk_rest)
-            _put_rows(dv_part, q.dtype.type(ONE), dv[b, n] if mine else dv_rest)
+            if K % w:
+                _put_rows(dk_part, dk[b, n] if mine else dk_rest)
+            if J % w:
+                _put_rows(dv_part, dv[b, n] if mine else dv_rest)
 
 
 @lean_helper
