@@ -112,34 +112,36 @@ def add_crosswise(
 
     Where there was nothing `before`, y is taken to be 0; x has a row at least.
     """
-    x_row, y_row = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize
-    w = PANEL // x.itemsize
-    c = 0
-    while c < panels:
-        pair = ROWS == 8 and c + 2 <= panels
+    x_row, y_row, w = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize, PANEL // x.itemsize
+    depth, pairs = x.shape[0], panels // 2 if ROWS == 8 else 0
+    i = first
+    while i < last and pairs:
+        left = last - i
+        rows = rows_of_pair(left) if left >= 4 else 2 if left >= 2 else 1
+        for k in range(0, depth, CHUNK):
+            for c in range(0, 2 * pairs, 2):
+                here, place = min(CHUNK, depth - k), M_start + c * M_panel + k * M_row
+                of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, here)
+                of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
+                if rows == 6:
+                    _pair_6(*of_x, *of_M, *of_y)
+                elif rows == 4:
+                    _pair_4(*of_x, *of_M, *of_y)
+                elif rows == 2:
+                    _pair_2(*of_x, *of_M, *of_y)
+                else:
+                    _pair_1(*of_x, *of_M, *of_y)
+        i += rows
+    for c in range(2 * pairs, panels):
         i = first
         while i < last:
             left = last - i
-            if left < 4:
-                rows = 2 if left >= 2 else 1
-            elif pair:
-                rows = rows_of_pair(left)
-            else:
-                rows = 8 if ROWS == 8 and left >= 8 else 4
-            for k in range(0, x.shape[0], CHUNK):
-                depth, place = min(CHUNK, x.shape[0] - k), M_start + c * M_panel + k * M_row
-                of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, depth)
+            rows = (8 if ROWS == 8 and left >= 8 else 4) if left >= 4 else 2 if left >= 2 else 1
+            for k in range(0, depth, CHUNK):
+                here, place = min(CHUNK, depth - k), M_start + c * M_panel + k * M_row
+                of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, here)
                 of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
-                if pair:
-                    if rows == 6:
-                        _pair_6(*of_x, *of_M, *of_y)
-                    elif rows == 4:
-                        _pair_4(*of_x, *of_M, *of_y)
-                    elif rows == 2:
-                        _pair_2(*of_x, *of_M, *of_y)
-                    else:
-                        _pair_1(*of_x, *of_M, *of_y)
-                elif rows == 8:
+                if rows == 8:
                     _tile_8(*of_x, *of_M, *of_y)
                 elif rows == 4:
                     _tile_4(*of_x, *of_M, *of_y)
@@ -148,4 +150,3 @@ def add_crosswise(
                 else:
                     _tile_1(*of_x, *of_M, *of_y)
             i += rows
-        c += 2 if pair else 1
