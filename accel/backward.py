@@ -127,25 +127,9 @@ _begin_in_parallel = shared(_begin)
 
 
 @lean_kernel
-def _begin_back(
-    dh_T: Array,
-    carry: Array,
-    M: Array,
-    of_x: Any,
-    column: int,
-    x_gates: int,
-    E: Array,
-    of_h: Any,
-    h_gates: int,
-    F: Array,
-    of_rest: Any,
-    rest_gates: int,
-    tickets: Array,
-    team: Array,
-    count: int,
-) -> None:
-    what = M, of_x, column, x_gates, E, of_h, h_gates, F, of_rest, rest_gates
-    _begin_in_parallel(team, count, (dh_T, carry, *what, tickets))
+def _begin_back(*arguments: Any) -> None:
+    """The arguments of `_begin` after its part, then a team, and how many of it."""
+    _begin_in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @functools.lru_cache(256)

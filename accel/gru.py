@@ -500,6 +500,24 @@ def gru_sequence(
     return h, last_valid(h, h_0, lengths)
 
 
+def _sequence_of(
+    run: Callable[..., tuple[Array, Array]], packed: Packed, W: Array
+) -> Callable[..., tuple[Array, Array]]:
+    """A sequence with packed weights, as a function of X, h_0 and lengths."""
+    H, K = W.shape
+    read = reader(W.dtype, X=f"T B {K - H}", h_0=f"B {H}")
+
+    def sequence(
+        X: Array, *, h_0: Array | None = None, lengths: Array | None = None
+    ) -> tuple[Array, Array]:
+        X, h_0 = read(X, h_0)
+        lengths = whole_or(lengths, *X.shape[:2])
+        h, _ = run(X, packed, h_0, lengths)
+        return h, last_valid(h, h_0, lengths)
+
+    return sequence
+
+
 def gru_sequence_of(
     W_z: Array,
     W_r: Array,
@@ -518,18 +536,7 @@ def gru_sequence_of(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    packed, (H, K) = _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W.shape
-    read = reader(W.dtype, X=f"T B {K - H}", h_0=f"B {H}")
-
-    def sequence(
-        X: Array, *, h_0: Array | None = None, lengths: Array | None = None
-    ) -> tuple[Array, Array]:
-        X, h_0 = read(X, h_0)
-        lengths = whole_or(lengths, *X.shape[:2])
-        h, _ = _run(X, packed, h_0, lengths)
-        return h, last_valid(h, h_0, lengths)
-
-    return sequence
+    return _sequence_of(_run, _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W)
 
 
 _READ_ERRORS = reader(
@@ -666,18 +673,8 @@ def gru_reset_after_sequence_of(
         b=(b, "H"),
         b_h=(b_h, "H"),
     )
-    packed, (H, K) = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=True), W.shape
-    read = reader(W.dtype, X=f"T B {K - H}", h_0=f"B {H}")
-
-    def sequence(
-        X: Array, *, h_0: Array | None = None, lengths: Array | None = None
-    ) -> tuple[Array, Array]:
-        X, h_0 = read(X, h_0)
-        lengths = whole_or(lengths, *X.shape[:2])
-        h, _ = _run_after(X, packed, h_0, lengths)
-        return h, last_valid(h, h_0, lengths)
-
-    return sequence
+    packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=True)
+    return _sequence_of(_run_after, packed, W)
 
 
 _READ_AFTER_ERRORS = reader(

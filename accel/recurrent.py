@@ -114,20 +114,9 @@ _pack_in_parallel = shared(_pack_gates)
 
 
 @lean_kernel
-def _pack_layer(
-    W_x: Array,
-    W_h: Array,
-    b: Array,
-    of_x: Any,
-    column: int,
-    of_h: Any,
-    biases: Any,
-    tickets: Array,
-    team: Array,
-    count: int,
-) -> None:
-    what = W_x, W_h, b, of_x, column, of_h, biases, tickets
-    _pack_in_parallel(team, count, what)
+def _pack_layer(*arguments: Any) -> None:
+    """The arguments of `_pack_gates` after its part, then a team, and how many of it."""
+    _pack_in_parallel(arguments[-2], arguments[-1], arguments[:-2])
 
 
 @functools.lru_cache(256)
