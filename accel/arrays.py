@@ -50,7 +50,7 @@ def _reader(
         values: Sequence[Any] = given
         if not _right(given, dtype):
             values, dtype = _converted(given)
-            if of_weights not in (None, dtype):
+            if of_weights is not None and dtype != of_weights:  # float64 equals None
                 pairs = zip(names, given, strict=True)
                 dtypes = [(name, np.asarray(x).dtype) for name, x in pairs if x is not None]
                 name, other = next(each for each in dtypes if each[1] != of_weights)

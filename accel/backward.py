@@ -139,12 +139,11 @@ def _packing_back(
     """The shapes of the error and of the three packed weights, and how many threads pack them."""
     w = PANEL // itemsize
     panels = -(-H // w)
-    columns, rows = (
-        panels * w,
-        (x_gates * panels * w, h_gates * panels * w, rest_gates * panels * w),
-    )
-    of_x, of_h, of_rest = (-(-I // w), rows[0], w), (panels, rows[1], w), (panels, rows[2], w)
-    return ((B, columns), of_x, of_h, of_rest), packers(sum(rows) * H)
+    columns = panels * w
+    of_x = -(-I // w), x_gates * columns, w
+    of_h, of_rest = (panels, h_gates * columns, w), (panels, rest_gates * columns, w)
+    numbers = H * (x_gates * I + (h_gates + rest_gates) * H)
+    return ((B, columns), of_x, of_h, of_rest), packers(numbers)
 
 
 def begin_back(

@@ -500,7 +500,7 @@ def gru_sequence(
     return h, last_valid(h, h_0, lengths)
 
 
-def _sequence_of(
+def _with_packed(
     run: Callable[..., tuple[Array, Array]], packed: Packed, W: Array
 ) -> Callable[..., tuple[Array, Array]]:
     """A sequence with packed weights, as a function of X, h_0 and lengths."""
@@ -536,7 +536,7 @@ def gru_sequence_of(
         b_r=(b_r, "H"),
         b=(b, "H"),
     )
-    return _sequence_of(_run, _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W)
+    return _with_packed(_run, _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W)
 
 
 _READ_ERRORS = reader(
@@ -674,7 +674,7 @@ def gru_reset_after_sequence_of(
         b_h=(b_h, "H"),
     )
     packed = _pack_after(W_z, W_r, W, b_z, b_r, b, b_h, keep=True)
-    return _sequence_of(_run_after, packed, W)
+    return _with_packed(_run_after, packed, W)
 
 
 _READ_AFTER_ERRORS = reader(

@@ -39,7 +39,7 @@ class Case:
     def run(self, part: int) -> None:
         """One thread's part."""
         w = self.M.shape[2]
-        room = np.empty(sums.SUM_BLOCK * w * 3, np.float32)
+        room = np.empty(sums.SUM_BLOCK * w * -(-max(self.H, self.I) // w), np.float32)
         zeros = np.zeros(len(self.M) * w, np.float32)
         follow.follow(
             self.da, self.M, zeros, self.dX, (self.h, self.X, self.X), self.places,

@@ -143,26 +143,26 @@ def test_the_inputs_part_ahead_or_late(layer: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_gradients_close_behind_or_late(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    gradients, calls = backward._gradients, []
+    follow, calls = backward.follow, []
     alone = _run(layer, SHARED[2], 1)
 
     def count_and_do(*arguments: Any) -> None:
         calls.append(arguments)
-        gradients(*arguments)
+        follow(*arguments)
 
     def by_the_caller(*arguments: Any) -> None:
         if threading.current_thread() is threading.main_thread():
-            gradients(*arguments)
+            follow(*arguments)
 
     for other in (count_and_do, by_the_caller):  # the second has nobody who follows
-        monkeypatch.setattr(backward, "_gradients", other)
+        monkeypatch.setattr(backward, "follow", other)
         for one, two in zip(alone, _run(layer, SHARED[2], 2), strict=True):
             np.testing.assert_allclose(two, one, rtol=1e-12, atol=1e-12)
     assert len(calls) == 2
-    tickets, progress = calls[0][-4:-2]
-    assert tickets is progress
+    queues, progress = calls[0][-2:]
     blocks = -(-SHARED[2][0] // recurrent.AHEAD)
     np.testing.assert_array_equal(progress[recurrent.LINE :: recurrent.LINE][:blocks], 1)
+    np.testing.assert_array_equal(queues[:: recurrent.LINE], 2 * blocks)  # all, and nobody has one
 
 
 @pytest.mark.skipif(jit.config.DISABLE_JIT, reason="without compiled kernels there is one thread")
@@ -174,15 +174,13 @@ def test_threads_sum_the_gradients_of_their_own_rows(
 
     def note_and_do(*arguments: Any) -> None:
         gradients(*arguments)
-        tickets, roll = arguments[-4:-2]
-        rolls.append((tickets, roll))
+        rolls.append(arguments[-3])
 
     monkeypatch.setattr(backward, "_gradients_of_own", note_and_do)
     _run("gru.gru", sizes, 2)
-    ((tickets, roll),) = rolls
+    (roll,) = rolls
     units = min(2 * recurrent.UNITS, sizes[1] // recurrent.UNIT_ROWS)
-    # of each unit dX, the sums and db, and then none; of each thread's all, and then none
-    np.testing.assert_array_equal(tickets[:: recurrent.LINE], [3 + 1] * units)
+    # of each thread's all, and then none
     assert (roll[:: recurrent.LINE] > units // 2).all()
 
 
