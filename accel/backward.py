@@ -63,7 +63,7 @@ from nnspec.accel.sums import (
     put_rests,
     put_sums,
 )
-from nnspec.accel.team import LINE, NOTHING, mark, new_counter, shared, take_after
+from nnspec.accel.team import LINE, NOTHING, mark, new_counter, new_tickets, shared, take_after
 
 # parts of dX and of the sums for a thread, so that none waits long for another, and the errors of a
 # step from which on it pays for the sums
@@ -162,9 +162,8 @@ def begin_back(
     gates, I = (len(of_x), len(of_h), len(of_rest)), of_x[0].shape[1] - column
     shapes, count = _packing_back(B, *gates, H, I, dtype.itemsize, threads.limited())
     carry, M, E, F = rooms_for("begin_back", dtype, shapes)
-    tickets = new_counter() if count > 1 else NOTHING
     given = carry, M, four(of_x), column, gates[0], E, four(of_h), gates[1]
-    rest = F, four(of_rest or of_h), gates[2], tickets
+    rest = F, four(of_rest or of_h), gates[2], new_tickets(count)
     threads.in_team(count, _begin_back, dh_T, *given, *rest)
     return carry, M, E, F
 
@@ -488,8 +487,8 @@ def go_back(
     Returns dX, which the steps back have done where it is `beside`, and db.
 
     db is (gates, H); each sum is Σ da[t, i, gate, unit] Y[t, i] in its total. Where one thread
-    goes back, another follows it: `progress` has tickets for the parts of the gradients, and marks
-    for the blocks of steps that are done. Else it is empty. Where threads go back through rows of
+    goes back, another follows it: `progress` has marks for the blocks of steps that are done. Else
+    it is empty. Where threads go back through rows of
     their own, each goes on to the gradients of these, which are in its own cache.
     """
     (T, B, I), (_, _, G, columns), H, dtype = X.shape, da.shape, totals[0].shape[1], X.dtype
@@ -535,11 +534,10 @@ def _sum_all(given: Any, sums: Added, way: _WayBack) -> None:
     da = given[0]
     count, rows = threads.useful(way.cost, threads.COMPILED), da.shape[0] * da.shape[1]
     rooms = room_for("gradients", (count, way.size), da.dtype)
-    at_once, units, tickets = max(rows, 1), 1, NOTHING
+    at_once, units = max(rows, 1), 1
     if count > 1:
         at_once, units = -(-rows // (PARTS * count * ROWS)) * ROWS, way.units * count
-        tickets = new_counter()
-    how = rooms, at_once, units, tickets
+    how = rooms, at_once, units, new_tickets(count)
     threads.in_team(count, _gradients, *given, *sums, *how)
 
 

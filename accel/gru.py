@@ -478,7 +478,16 @@ def _of_a_step(d: dict[str, Array]) -> dict[str, Array]:
     return {"dx": d.pop("dX")[0], "dh_prev": d.pop("dh_0")} | d
 
 
-_READ = reader(X="T B I", W_z="H H+I", W_r="H H+I", W="H H+I", h_0="B H", b_z="H", b_r="H", b="H")
+_GIVEN = {
+    "X": "T B I",
+    **dict.fromkeys(("W_z", "W_r", "W"), "H H+I"),
+    "h_0": "B H",
+    **dict.fromkeys(("b_z", "b_r", "b"), "H"),
+}
+_GIVEN_AFTER = _GIVEN | {"b_h": "H"}
+_ERRORS = {"dh": "T B H", "dh_T": "B H"}
+_READ, _READ_ERRORS = reader(**_GIVEN), reader(**_GIVEN, **_ERRORS)
+_READ_AFTER, _READ_AFTER_ERRORS = reader(**_GIVEN_AFTER), reader(**_GIVEN_AFTER, **_ERRORS)
 
 
 def gru_sequence(
@@ -539,20 +548,6 @@ def gru_sequence_of(
     return _with_packed(_run, _pack(W_z, W_r, W, b_z, b_r, b, keep=True), W)
 
 
-_READ_ERRORS = reader(
-    X="T B I",
-    W_z="H H+I",
-    W_r="H H+I",
-    W="H H+I",
-    dh="T B H",
-    dh_T="B H",
-    h_0="B H",
-    b_z="H",
-    b_r="H",
-    b="H",
-)
-
-
 def gru_sequence_vjp(
     X: Array,
     W_z: Array,
@@ -569,8 +564,8 @@ def gru_sequence_vjp(
 ) -> dict[str, Array]:
     """Backpropagation through time; dh_0 is what is left over before the first step."""
     given_b_z, given_b_r, given_b = b_z, b_r, b
-    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b = _READ_ERRORS(
-        X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b
+    X, W_z, W_r, W, h_0, b_z, b_r, b, dh, dh_T = _READ_ERRORS(
+        X, W_z, W_r, W, h_0, b_z, b_r, b, dh, dh_T
     )
     T, (H, K), weights = len(X), W.shape, (W_z, W_r, W)
     lengths = whole_or(lengths, *X.shape[:2])
@@ -627,11 +622,6 @@ def gru_reset_after_step_vjp(
     return _of_a_step(gru_reset_after_sequence_vjp(X, W_z, W_r, W, none, dh, h_0=h_prev, **biases))
 
 
-_READ_AFTER = reader(
-    X="T B I", W_z="H H+I", W_r="H H+I", W="H H+I", h_0="B H", b_z="H", b_r="H", b="H", b_h="H"
-)
-
-
 def gru_reset_after_sequence(
     X: Array,  # (T, B, I)
     W_z: Array,  # (H, H + I)
@@ -677,21 +667,6 @@ def gru_reset_after_sequence_of(
     return _with_packed(_run_after, packed, W)
 
 
-_READ_AFTER_ERRORS = reader(
-    X="T B I",
-    W_z="H H+I",
-    W_r="H H+I",
-    W="H H+I",
-    dh="T B H",
-    dh_T="B H",
-    h_0="B H",
-    b_z="H",
-    b_r="H",
-    b="H",
-    b_h="H",
-)
-
-
 def gru_reset_after_sequence_vjp(
     X: Array,
     W_z: Array,
@@ -709,8 +684,8 @@ def gru_reset_after_sequence_vjp(
 ) -> dict[str, Array]:
     """Backpropagation through time, as `gru_sequence_vjp`."""
     given_b_z, given_b_r, given_b, given_b_h = b_z, b_r, b, b_h
-    X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b, b_h = _READ_AFTER_ERRORS(
-        X, W_z, W_r, W, dh, dh_T, h_0, b_z, b_r, b, b_h
+    X, W_z, W_r, W, h_0, b_z, b_r, b, b_h, dh, dh_T = _READ_AFTER_ERRORS(
+        X, W_z, W_r, W, h_0, b_z, b_r, b, b_h, dh, dh_T
     )
     H, K = W.shape
     lengths = whole_or(lengths, *X.shape[:2])

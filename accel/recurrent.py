@@ -47,6 +47,7 @@ from nnspec.accel.team import (
     mark,
     marked,
     new_counter,
+    new_tickets,
     shared,
     take,
     take_after,
@@ -151,9 +152,8 @@ def pack_layer(
         W_x, W_h, b = [aligned(shape, dtype, zeros=False) for shape in shapes]
     else:
         W_x, W_h, b = rooms_for("layer", dtype, shapes)
-    tickets = new_counter() if count > 1 else NOTHING
     given = W_x, W_h, b, four(of_x), column, four(of_h), four(biases)
-    threads.in_team(count, _pack_layer, *given, tickets)
+    threads.in_team(count, _pack_layer, *given, new_tickets(count))
     return W_x, W_h, b
 
 

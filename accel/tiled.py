@@ -20,6 +20,7 @@ from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
     ROWS,
+    fill,
     multiply,
     pack,
     pack_transposed,
@@ -82,13 +83,6 @@ class _Call(NamedTuple):
     lengths: Array
     causal: bool
     w: int
-
-
-@lean_helper
-def _put(x: Array, y: Array) -> None:
-    """y = x."""
-    for i in range(x.size):
-        y[i] = x[i]
 
 
 @lean_helper
@@ -342,7 +336,7 @@ def _put_times(x: Array, factor: Any, y: Array) -> None:
 def _put_rows(total: Array, into: Array) -> None:
     """The first rows of `total`, as far as they go."""
     for j in range(into.shape[0]):
-        _put(total[j, : into.shape[1]], into[j])
+        fill(into[j], total[j, : into.shape[1]])
 
 
 @lean_helper
@@ -658,7 +652,7 @@ def _gradients(
                     _hide(de, keep[begin:end], here, ZERO)
                 _take_in(e, scale, begin > 0, m, total, factor)
                 _add_to_mean(e, de, factor, mean)
-                _put(m, risen[begin // KEYS])
+                fill(risen[begin // KEYS], m)
             # what the exponentials of each block are to be multiplied by
             _put_inverse(total, total)
             _scale_by(mean, total)
@@ -675,16 +669,14 @@ def _gradients(
                     _hide(e, keep[begin:end], place - begin, ZERO)
                     _hide(de, keep[begin:end], place - begin, ZERO)
                 kept = keep[begin:end, :rows]
-                dv_here, dk_here = dv_part[begin:end], dk_part[begin:end]
                 # where not all see all, few keys at a time meet the queries that see them, …
-                j, shared_keys = 0, min(end, place + 1) if causal else end
-                while begin + j < end:
-                    j_end = shared_keys if begin + j < shared_keys else min(begin + j + GROUP, end)
-                    j_end -= begin
-                    i = max(begin + j - place, 0) if causal else 0
-                    some, d_some = e[j:j_end, i:rows], de[j:j_end, i:rows]
-                    multiply(some, dy_panels[:, i:rows], dv_here[j:j_end], 0, by_J)  # dv += p dy
-                    multiply(d_some, q_panels[:, i:rows], dk_here[j:j_end], 0, by_K)  # dk += ds q
+                j, all_see = begin, min(end, place + 1) if causal else end
+                while j < end:
+                    j_end = all_see if j < all_see else min(j + GROUP, end)
+                    i = max(j - place, 0) if causal else 0
+                    some, d_some = p[j:j_end, i:rows], dp[j:j_end, i:rows]
+                    multiply(some, dy_panels[:, i:rows], dv_part[j:j_end], 0, by_J)  # dv += p dy
+                    multiply(d_some, q_panels[:, i:rows], dk_part[j:j_end], 0, by_K)  # dk += ds q
                     j = j_end
                 # … and few queries the keys that they see: dq += dsᵀ k
                 at_once = GROUP if causal and place < end else rows
@@ -694,9 +686,9 @@ def _gradients(
                     k_some = k_panels[:, begin : begin + cut]
                     multiply(de[:cut, i:i_end].T, k_some, dq_part[i:i_end], 0, by_K)
                 if odd_dy:
-                    _odd_part(e[:, :rows], kept, dy_rows, dv_here)
+                    _odd_part(e[:, :rows], kept, dy_rows, dv_part[begin:end])
                 if odd_q:
-                    _odd_part(de[:, :rows], kept, q_rows, dk_here)
+                    _odd_part(de[:, :rows], kept, q_rows, dk_part[begin:end])
                 if odd_k:
                     _odd_part(de[:, :rows].T, kept.T, k[b, n, begin:end], dq_part)
             if K % w:
