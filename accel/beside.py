@@ -18,7 +18,7 @@ from nnspec.accel.host import FIRST_CACHE
 from nnspec.accel.jit import config, lean_helper
 from nnspec.accel.packed import (
     CHUNK,
-    ROWS,
+    PAIRS,
     add_to,
     apart,
     fill,
@@ -39,7 +39,7 @@ def pays(rows: int, nbytes: int) -> bool:
     One in the first-level cache keeps the units busy by itself. And with 16 registers there is no
     tile of two panels.
     """
-    return ROWS == 8 and rows == 1 and nbytes >= 2 * FIRST_CACHE
+    return PAIRS and rows == 1 and nbytes >= 2 * FIRST_CACHE
 
 
 def _fused(

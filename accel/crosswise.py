@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, view
 from nnspec.accel.jit import config, lean_helper
-from nnspec.accel.packed import CHUNK, PANEL, ROWS, rows_of_pair, width
+from nnspec.accel.packed import CHUNK, PAIRS, PANEL, rows_of_pair, width
 from nnspec.accel.panels import rows_times
 
 
@@ -91,7 +91,7 @@ def _make(rows: int, panels: int) -> Any:
 
 _pair_6, _pair_4 = _make(6, 2), _make(4, 2)
 _pair_2, _pair_1 = _make(2, 2), _make(1, 2)
-_tile_8, _tile_4 = _make(8, 1), _make(4, 1)
+_tile_6, _tile_4 = _make(6, 1), _make(4, 1)
 _tile_2, _tile_1 = _make(2, 1), _make(1, 1)
 
 
@@ -113,40 +113,34 @@ def add_crosswise(
     Where there was nothing `before`, y is taken to be 0; x has a row at least.
     """
     x_row, y_row, w = x.strides[0] // x.itemsize, y.strides[0] // y.itemsize, PANEL // x.itemsize
-    depth, pairs = x.shape[0], panels // 2 if ROWS == 8 else 0
-    i = first
-    while i < last and pairs:
+    depth, i = x.shape[0], first
+    while i < last:
         left = last - i
         rows = rows_of_pair(left) if left >= 4 else 2 if left >= 2 else 1
         for k in range(0, depth, CHUNK):
-            for c in range(0, 2 * pairs, 2):
+            c = 0
+            while c < panels:
                 here, place = min(CHUNK, depth - k), M_start + c * M_panel + k * M_row
                 of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, here)
                 of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
-                if rows == 6:
-                    _pair_6(*of_x, *of_M, *of_y)
-                elif rows == 4:
-                    _pair_4(*of_x, *of_M, *of_y)
-                elif rows == 2:
-                    _pair_2(*of_x, *of_M, *of_y)
+                if PAIRS and c + 2 <= panels:
+                    if rows == 6:
+                        _pair_6(*of_x, *of_M, *of_y)
+                    elif rows == 4:
+                        _pair_4(*of_x, *of_M, *of_y)
+                    elif rows == 2:
+                        _pair_2(*of_x, *of_M, *of_y)
+                    else:
+                        _pair_1(*of_x, *of_M, *of_y)
+                    c += 2
                 else:
-                    _pair_1(*of_x, *of_M, *of_y)
+                    if rows == 6:
+                        _tile_6(*of_x, *of_M, *of_y)
+                    elif rows == 4:
+                        _tile_4(*of_x, *of_M, *of_y)
+                    elif rows == 2:
+                        _tile_2(*of_x, *of_M, *of_y)
+                    else:
+                        _tile_1(*of_x, *of_M, *of_y)
+                    c += 1
         i += rows
-    for c in range(2 * pairs, panels):
-        i = first
-        while i < last:
-            left = last - i
-            rows = (8 if ROWS == 8 and left >= 8 else 4) if left >= 4 else 2 if left >= 2 else 1
-            for k in range(0, depth, CHUNK):
-                here, place = min(CHUNK, depth - k), M_start + c * M_panel + k * M_row
-                of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, here)
-                of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
-                if rows == 8:
-                    _tile_8(*of_x, *of_M, *of_y)
-                elif rows == 4:
-                    _tile_4(*of_x, *of_M, *of_y)
-                elif rows == 2:
-                    _tile_2(*of_x, *of_M, *of_y)
-                else:
-                    _tile_1(*of_x, *of_M, *of_y)
-            i += rows

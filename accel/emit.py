@@ -53,9 +53,6 @@ class Vectors:
         self.element = context.get_data_type(dtype)
         self.kind = ir.VectorType(self.element, self.lanes)
         self.integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
-        function = ir.FunctionType(self.kind, [self.kind] * 3)
-        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
-        self.function = cgutils.get_or_insert_function(builder.module, function, name)
 
     def constant(self, value: float) -> Any:
         """The number in every lane."""
@@ -69,9 +66,15 @@ class Vectors:
         """A computed number in every lane."""
         return spread(self.builder, value, self.lanes)
 
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c."""
-        return self.builder.call(self.function, [a, b, c])
+    def fma(self, a: Any, b: Any, c: Any, *, once: bool = False) -> Any:
+        """a b + c, in one instruction where there is one; else rounded twice, unless `once`.
+
+        To round once without it takes some fifty times as long.
+        """
+        name = f"llvm.{'fma' if once else 'fmuladd'}.v{self.lanes}f{8 * self.size}"
+        kind = ir.FunctionType(self.kind, [self.kind] * 3)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, [a, b, c])
 
     def larger(self, a: Any, b: Any) -> Any:
         """a where it is larger, else b, so also where one is NaN."""

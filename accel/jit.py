@@ -13,7 +13,8 @@ be stale:
     ROOT/nnspec-PLACE/MODULE-SOURCES-OPTIONS/DTYPE/
 
 SOURCES is a hash of the module and of all modules of this package that it imports, directly or
-not, as they were when they were imported: an edit during the process changes nothing. ROOT is
+not, as they were when they were imported: an edit during the process changes nothing. OPTIONS is
+one of Numba's settings and of the processor: a home folder may serve several machines. ROOT is
 NUMBA_CACHE_DIR, else __pycache__ beside this file, else the user's cache folder: the first that
 can be written; where none can, nothing is cached. Folders of other SOURCES are deleted when a new
 one is made.
@@ -47,7 +48,7 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.extending import register_jitable
 
-from nnspec.accel.host import AMX, FIRST_CACHE
+from nnspec.accel.host import AMX, FEATURES, FIRST_CACHE, PROCESSOR
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -338,6 +339,8 @@ def cache_folder(module: str) -> Path | None:
         int(config.OPT),
         config.DEBUGINFO_DEFAULT,
         OPTIONS,
+        PROCESSOR,
+        sorted(FEATURES),
         AMX,
         FIRST_CACHE,
     )

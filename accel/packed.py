@@ -3,8 +3,8 @@
 A panel is WIDTH columns of M, row after row: (K, WIDTH), the last one filled up with zeros. `tile`
 holds a block of y in registers over some depth, one fused multiply-add a cycle and vector unit;
 everything above it is loops over tiles. Sizes follow the processor: two vectors to a panel's row,
-and as many rows as leave registers for the operands. With 32 registers, 6 rows meet two panels at
-once: 10 loads for 24 multiply-adds, where 8 rows and one panel take 10 for 16.
+and as many rows as leave registers for the operands: 6 with 16 of these. With 32 registers, 6 rows
+meet two panels at once: 10 loads for 24 multiply-adds, where 8 rows and one panel take 10 for 16.
 """
 
 import ctypes
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -22,13 +21,14 @@ from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, loop, view
-from nnspec.accel.host import FIRST_CACHE, VECTOR
+from nnspec.accel.host import ARM, FIRST_CACHE, VECTOR
 from nnspec.accel.jit import config, inlined, lean_helper, lean_view
 from nnspec.accel.parts import AT_ONCE, DEEP, FEW, NARROW, add_parts
 
-# rows of a tile of one panel: two accumulators a row, 32 registers, or 16 of AVX2 and SSE
-_many = VECTOR == 64 or llvm.get_process_triple().startswith(("aarch64", "arm64"))
-ROWS = 8 if _many else 4
+# whether there are 32 registers, so that a tile may take two panels; AVX2 and SSE have 16
+PAIRS = VECTOR == 64 or ARM
+# rows that threads share come in multiples of these, and the most rows of a tile of one panel
+ROWS, MOST = (8, 8) if PAIRS else (4, 6)
 PANEL = 2 * VECTOR
 # rows of x that stay in the second-level cache while the panels go by
 ROW_BLOCK = 96
@@ -279,8 +279,8 @@ def _make(rows: int, chains: int, panels: int = 1) -> Any:
     return _interpreted(rows, panels) if config.DISABLE_JIT else _tile(rows, chains, panels)
 
 
-_tile_8, _tile_4 = _make(8, 1), _make(4, 2 if ROWS == 8 else 1)
-_tile_2, _tile_1 = _make(2, 4 if ROWS == 8 else 2), _make(1, 4)
+_tile_most, _tile_4 = _make(MOST, 1), _make(4, 2 if PAIRS else 1)
+_tile_2, _tile_1 = _make(2, 4 if PAIRS else 2), _make(1, 4)
 # of many rows, two panels at once: each element of x is then loaded for twice as many products
 _pair_6, _pair_4 = _make(6, 1, 2), _make(4, 1, 2)
 # panels that a product which goes backwards takes forwards
@@ -474,7 +474,7 @@ def _add_block(
     y_row = y.strides[0] // y.itemsize
     from_k = deep * x_column
     done, done_panel = row, first
-    pairs = ROWS == 8 and last - first >= 2
+    pairs = PAIRS and last - first >= 2
     if pairs and (row_end - row > 8 or row_end - row in (4, 6, 7)):
         done_panel = last - (last - first) % 2
         part = deep, depth, first, done_panel, row, row_end
@@ -482,13 +482,12 @@ def _add_block(
     for p in range(first if done < row_end else done_panel, last):
         M_start = p * panel + deep * w
         i = done if p < done_panel else row
-        if ROWS == 8:
-            while i + 8 <= row_end:
-                _tile_8(
-                    x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
-                    s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
-                )  # fmt: skip
-                i += 8
+        while i + 4 <= row_end and rows_of_tile(row_end - i) == MOST:
+            _tile_most(
+                x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
+                s, i * s_row + p * w, s_row, y, i * y_row + p * w, y_row,
+            )  # fmt: skip
+            i += MOST
         while i + 4 <= row_end:
             _tile_4(
                 x, x_row, x_column, i * x_row + from_k, packed, M_start, 0, depth, 0,
@@ -512,6 +511,14 @@ def _add_block(
 def rows_of_pair(left: int) -> int:
     """How many of 4 rows or more the next tile of two panels takes: of 8 and 9, twice 4."""
     return 6 if left >= 10 or 6 <= left <= 7 else 4
+
+
+@lean_helper
+def rows_of_tile(left: int) -> int:
+    """The same of one panel."""
+    if MOST == 6:
+        return rows_of_pair(left)
+    return MOST if left >= MOST else 4
 
 
 @lean_helper

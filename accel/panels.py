@@ -17,7 +17,7 @@ from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, loop, view
 from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import config
-from nnspec.accel.packed import STEPS, apart, width
+from nnspec.accel.packed import MOST, STEPS, apart, width
 from nnspec.accel.vector_math import ROUND_32, ROUND_64
 
 # rows that are read side by side: one after the other, each would wait for the one before
@@ -79,7 +79,7 @@ def _powers_of_two(v: Vectors, ts: list[Any], factor: Any, form: _Form) -> list[
     # step by step for all: one alone would wait for the result of each step
     ms = [v.fma(t, factor, rounding) for t in ts]
     ns = [builder.fsub(m, rounding) for m in ms]
-    rs = [v.fma(t, factor, builder.fneg(n)) for t, n in zip(ts, ns, strict=True)]
+    rs = [v.fma(t, factor, builder.fneg(n), once=True) for t, n in zip(ts, ns, strict=True)]
     first, *others = [v.constant(c * 2.0**-form.lift) for c in (*form.powers, 1.0)]
     ps = [first] * len(ts)
     for c in others:
@@ -579,9 +579,9 @@ def _panel(x: Array, start: int, row: int, rows: int) -> Array:
     return view(x, start, (rows, width(x.dtype)), (row, 1))
 
 
-put_product_8, put_product_4 = _put_product(8, 1), _put_product(4, 1)
+put_product_most, put_product_4 = _put_product(MOST, 1), _put_product(4, 1)
 put_pair_6, put_pair_4 = _put_product(6, 2), _put_product(4, 2)
-add_product_8, add_product_4 = _add_product(8, 1), _add_product(4, 1)
+add_product_most, add_product_4 = _add_product(MOST, 1), _add_product(4, 1)
 add_pair_6, add_pair_4 = _add_product(6, 2), _add_product(4, 2)
 
 if config.DISABLE_JIT:

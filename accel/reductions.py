@@ -39,7 +39,7 @@ def _reduction(kind: str, arrays: int, *, shifted: bool = False) -> Any:
         shift = {vector: spread(builder, args[-1], lanes), element: args[-1]} if shifted else {}
 
         def fma(kind_of: Any) -> Any:
-            name = f"llvm.fma.{f'v{lanes}' if kind_of is vector else ''}f{8 * size}"
+            name = f"llvm.fmuladd.{f'v{lanes}' if kind_of is vector else ''}f{8 * size}"
             function = ir.FunctionType(kind_of, [kind_of] * 3)
             return cgutils.get_or_insert_function(builder.module, function, name)
 

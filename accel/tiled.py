@@ -19,7 +19,8 @@ from nnspec.accel.arrays import Array
 from nnspec.accel.host import VECTOR
 from nnspec.accel.jit import lean_helper, lean_kernel, lean_view
 from nnspec.accel.packed import (
-    ROWS,
+    MOST,
+    PAIRS,
     fill,
     multiply,
     pack,
@@ -27,6 +28,7 @@ from nnspec.accel.packed import (
     panels_in,
     room_for,
     rows_of_pair,
+    rows_of_tile,
     width,
 )
 from nnspec.accel.panels import (
@@ -34,13 +36,13 @@ from nnspec.accel.panels import (
     add_pair_4,
     add_pair_6,
     add_product_4,
-    add_product_8,
+    add_product_most,
     all_finite,
     put_errors,
     put_pair_4,
     put_pair_6,
     put_product_4,
-    put_product_8,
+    put_product_most,
     put_transposed,
     take_in,
 )
@@ -219,9 +221,9 @@ def _panel_scores(k: Array, q_T: Array, s: Array, c: int, pair: bool) -> None:
         elif pair:
             put_pair_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
             i += 4
-        elif ROWS == 8 and left >= 8:
-            put_product_8(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
-            i += 8
+        elif rows_of_tile(left) == MOST:
+            put_product_most(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
+            i += MOST
         else:
             put_product_4(k, K, i * K, q_T, M, of_M, K, s, row, i * row + c * w)
             i += 4
@@ -248,7 +250,7 @@ def _scores(k: Array, q_T: Array, s: Array, place: int, causal: bool) -> None:
     c = 0
     while c < panels:
         reach = _reach(k.shape[0], place + (c + 1) * w, causal)
-        if ROWS == 8 and c + 2 <= panels:
+        if PAIRS and c + 2 <= panels:
             further = _reach(k.shape[0], place + (c + 2) * w, causal)
             _panel_scores(k[:reach], q_T, s, c, True)
             _panel_scores(k[reach:further], q_T, s[reach:further], c + 1, False)
@@ -367,7 +369,7 @@ def _add_values(
     panels = row // w
     c = 0
     while c < panels:
-        pair = ROWS == 8 and c + 2 <= panels
+        pair = PAIRS and c + 2 <= panels
         from_M = M_start + c * M_panel
         i = 0
         while i < columns:
@@ -375,7 +377,7 @@ def _add_values(
             if pair:
                 rows = rows_of_pair(left)
             else:
-                rows = 8 if ROWS == 8 and left >= 8 else 4
+                rows = rows_of_tile(left)
             depth = _reach(keys, place + i + rows, causal)
             product = p, columns, i, M, M_row, from_M, M_panel, depth
             sums = flat, row, from_total, before, factor, last, inverse, y, y_row, from_y
@@ -383,8 +385,8 @@ def _add_values(
                 add_pair_6(*product, *sums)
             elif pair:
                 add_pair_4(*product, *sums)
-            elif rows == 8:
-                add_product_8(*product, *sums)
+            elif rows == MOST:
+                add_product_most(*product, *sums)
             else:
                 add_product_4(*product, *sums)
             i += rows

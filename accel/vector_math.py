@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from nnspec.accel.host import VECTOR
+from nnspec.accel.host import FUSED, VECTOR
 from nnspec.accel.jit import config, contracted
 from nnspec.accel.vectors import Vector, scalar_of, select, signed
 
@@ -323,6 +323,11 @@ def _tanh_64(x: Any) -> Any:
 
 @contracted
 def _sigmoid_32(x: Any) -> Any:
+    if not FUSED:  # what a product lost could not be told
+        e = _exp_32(-abs(x))
+        d = F(1) + e
+        q = select(x >= F(0), F(1), e) / d
+        return q - q * (e - (d - F(1))) / d
     e = _exp_below_32(-abs(x))
     d = F(1) + e
     r = _inverse_32(d)
@@ -335,12 +340,17 @@ def _sigmoid_32(x: Any) -> Any:
 
 @contracted
 def _sigmoid_64(x: Any) -> Any:
+    if not FUSED:  # as above
+        e = _exp_64(-abs(x))
+        d = 1.0 + e
+        q = select(x >= 0.0, 1.0, e) / d
+        return q - q * (e - (d - 1.0)) / d
     e = _exp_below_64(-abs(x))
     d = 1.0 + e
     r = _inverse_64(d)
     above = select(x >= 0.0, 1.0, e)
     q = above * r
-    lost = (above - q * d) - q * (e - (d - 1.0))  # as above
+    lost = (above - q * d) - q * (e - (d - 1.0))
     return q + lost * r
 
 

@@ -57,15 +57,14 @@ def test_what_is_not_finite(dtype: Any) -> None:
     w = width(dtype)
     x = np.zeros((6, w), dtype)
     x[1, 0], x[1, 1], x[1, 2], x[:, 3] = -np.inf, np.nan, np.inf, -np.inf
-    x[1, -1] = np.finfo(dtype).min
+    x[2, 0] = np.finfo(dtype).min
     e, m, total = softmax_parts(x, 0.5)
-    assert e[1, 0] == 0
-    assert total[0] == 5
+    np.testing.assert_array_equal(e[1:3, 0], 0)
+    assert total[0] == 4
     assert np.isnan(total[1])
     assert np.isnan(total[2])
     assert (m[3], total[3]) == (-np.inf, 0)
     np.testing.assert_array_equal(e[:, 3], 0)
-    assert e[1, -1] == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
