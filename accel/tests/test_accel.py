@@ -11,12 +11,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from nnspec.accel.host import FEATURES
+from nnspec.accel.jit import config
 from nnspec.conformance import run
 from nnspec.conformance.suite import Vector, as_outputs, suite
 from nnspec.spec.loader import check_shapes
@@ -177,17 +180,36 @@ def test_long_sequences() -> None:
 
 
 SCRIPT = """
+import sys
+from nnspec.accel.host import FUSED, VECTOR
 from nnspec.conformance.suite import suite
 from nnspec.conformance.runner import run_object
 from nnspec.conformance.backends import load
+least, *names = sys.argv[1:]
 chosen = [v for v in suite().vectors if "long" not in v.case.flags]
 vectors = [v for v in chosen if not v.case.dtype.endswith("float16")]
+if names:
+    vectors = [v for v in vectors if v.operation.name.removesuffix("_vjp") in names]
 done = run_object(load("accel"), vectors)
 for found in done.results:
     if found.verdict != "pass":
         print(found.case, found.reason)
-assert done.count("pass") == len(vectors) > 3000
+assert done.count("pass") == len(vectors) > int(least)
+print(VECTOR, FUSED)
 """
+
+
+def passes(mode: dict[str, str], least: int, *names: str) -> str:
+    """Runs more than so many cases of the suite in a mode of Numba; VECTOR and FUSED there."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", SCRIPT, str(least), *names],
+        env=os.environ | mode,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
 
 
 # an index is checked in unoptimised code too, which is there sooner
@@ -198,11 +220,22 @@ assert done.count("pass") == len(vectors) > 3000
 )
 def test_in_another_mode(mode: dict[str, str]) -> None:
     """The suite as plain Python, and with every index checked."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", SCRIPT],
-        env=os.environ | mode,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    passes(mode, 3000)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="there is no machine code")
+@pytest.mark.parametrize(
+    ("features", "there"), [("sse2,avx,avx2,fma", "32 True"), ("sse2", "16 False")]
+)
+def test_for_a_processor_that_has_less(tmp_path: Path, features: str, there: str) -> None:
+    """Narrower vectors, and no fused multiply-add, of what most other kernels are made of too."""
+    names = features.split(",")
+    if not FEATURES.issuperset(names):
+        pytest.skip(f"this processor could not run it: it has not all of {features}")
+    mode = {
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in names),
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    operations = "affine", "layer_norm", "scaled_dot_product_attention", "gru_sequence"
+    assert passes(mode, 100, *operations) == there
