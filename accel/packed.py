@@ -30,13 +30,13 @@ PAIRS = VECTOR == 64 or ARM
 # rows that threads share come in multiples of these, and the most rows of a tile of one panel
 ROWS, MOST = (8, 8) if PAIRS else (4, 6)
 PANEL = 2 * VECTOR
-# rows of x that stay in the second-level cache while the panels go by
-ROW_BLOCK = 96
+# rows of x that stay near while the panels go by: with 16 registers each is read twice as often
+ROW_BLOCK = 96 if PAIRS else 24
 # terms that a sum in registers takes before it goes to y: longer ones are less exact
 CHUNK = 128
 # rows of a panel that stay in the first-level cache while the rows of x go by, two panels beside
-# x; where that is too small for them they come from the second in any case
-DEPTH_BLOCK = CHUNK if 3 * CHUNK * PANEL <= FIRST_CACHE else 4 * CHUNK
+# x; where that is too small for them, or few rows go by, they come from the second in any case
+DEPTH_BLOCK = CHUNK if PAIRS and 3 * CHUNK * PANEL <= FIRST_CACHE else 4 * CHUNK
 # rows of a panel in one round of a tile's loop
 STEPS = 4
 # bytes of the largest room that a thread keeps
