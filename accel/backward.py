@@ -488,8 +488,8 @@ def go_back(
 
     db is (gates, H); each sum is Σ da[t, i, gate, unit] Y[t, i] in its total. Where one thread
     goes back, another follows it: `progress` has marks for the blocks of steps that are done. Else
-    it is empty. Where threads go back through rows of
-    their own, each goes on to the gradients of these, which are in its own cache.
+    it is empty. Where threads go back through rows of their own, each goes on to the gradients of
+    these, which are in its own cache.
     """
     (T, B, I), (_, _, G, columns), H, dtype = X.shape, da.shape, totals[0].shape[1], X.dtype
     if not T * B:  # no sum has a row to begin with

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from nnspec.accel.arrays import Array
 from nnspec.accel.emit import Vectors, view
-from nnspec.accel.jit import config, lean_helper
+from nnspec.accel.jit import config, inlined, lean_helper
 from nnspec.accel.packed import CHUNK, PAIRS, PANEL, rows_of_pair, width
 from nnspec.accel.panels import rows_times
 
@@ -89,10 +89,25 @@ def _make(rows: int, panels: int) -> Any:
     return interpreted if config.DISABLE_JIT else intrinsic(tile)
 
 
-_pair_6, _pair_4 = _make(6, 2), _make(4, 2)
-_pair_2, _pair_1 = _make(2, 2), _make(1, 2)
-_tile_6, _tile_4 = _make(6, 1), _make(4, 1)
-_tile_2, _tile_1 = _make(2, 1), _make(1, 1)
+def _of_rows(panels: int) -> Any:
+    """A helper (rows, arguments): the tile of so many rows and these panels."""
+    six, four, two, one = (_make(rows, panels) for rows in (6, 4, 2, 1))
+
+    @inlined
+    def tile(rows: int, arguments: tuple[Any, ...]) -> None:
+        if rows == 6:
+            six(*arguments)
+        elif rows == 4:
+            four(*arguments)
+        elif rows == 2:
+            two(*arguments)
+        else:
+            one(*arguments)
+
+    return tile
+
+
+_add_pair, _add_panel = _of_rows(2), _of_rows(1)
 
 
 @lean_helper
@@ -124,23 +139,9 @@ def add_crosswise(
                 of_x, of_M = (x, x_row, k * x_row + i), (M, M_row, place, M_panel, here)
                 of_y = before or k > 0, y, y_row, (i - first) * y_row + c * w
                 if PAIRS and c + 2 <= panels:
-                    if rows == 6:
-                        _pair_6(*of_x, *of_M, *of_y)
-                    elif rows == 4:
-                        _pair_4(*of_x, *of_M, *of_y)
-                    elif rows == 2:
-                        _pair_2(*of_x, *of_M, *of_y)
-                    else:
-                        _pair_1(*of_x, *of_M, *of_y)
+                    _add_pair(rows, (*of_x, *of_M, *of_y))
                     c += 2
                 else:
-                    if rows == 6:
-                        _tile_6(*of_x, *of_M, *of_y)
-                    elif rows == 4:
-                        _tile_4(*of_x, *of_M, *of_y)
-                    elif rows == 2:
-                        _tile_2(*of_x, *of_M, *of_y)
-                    else:
-                        _tile_1(*of_x, *of_M, *of_y)
+                    _add_panel(rows, (*of_x, *of_M, *of_y))
                     c += 1
         i += rows

@@ -9,30 +9,16 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
 
-import llvmlite.binding as llvm
-import numba
-from numba.core.codegen import get_host_cpu_features
+from numba.core.registry import cpu_target
 
 # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
 _ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
 
-_config: Any = numba.config
-
-
-def _features() -> frozenset[str]:
-    """What Numba compiles for: NUMBA_CPU_FEATURES, or else what the processor has.
-
-    Numba leaves AVX out where NUMBA_ENABLE_AVX is 0, or a virtual machine hides what it runs on.
-    """
-    given = _config.CPU_FEATURES
-    words: str = get_host_cpu_features() if given is None else given
-    return frozenset(word[1:] for word in words.split(",") if word.startswith("+"))
-
-
-PROCESSOR: str = _config.CPU_NAME or llvm.get_host_cpu_name()
-FEATURES = _features()
+# what Numba compiles for, and its disk cache tells apart: a triple, the processor's name, and its
+# features, less what Numba's settings or its own caution in virtual machines leave out
+TARGET: tuple[str, str, str] = cpu_target.target_context.codegen().magic_tuple()
+FEATURES = frozenset(word[1:] for word in TARGET[2].split(",") if word.startswith("+"))
 # bytes of a vector
 if "avx512f" in FEATURES:
     VECTOR = 64
@@ -40,7 +26,7 @@ elif "avx2" in FEATURES:
     VECTOR = 32
 else:
     VECTOR = 16
-ARM = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+ARM = TARGET[0].startswith(("aarch64", "arm64"))
 # whether a b + c is one instruction, which rounds once
 FUSED = ARM or VECTOR == 64 or "fma" in FEATURES
 

@@ -48,7 +48,7 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.extending import register_jitable
 
-from nnspec.accel.host import AMX, FEATURES, FIRST_CACHE, PROCESSOR
+from nnspec.accel.host import AMX, FIRST_CACHE, TARGET
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -339,8 +339,7 @@ def cache_folder(module: str) -> Path | None:
         int(config.OPT),
         config.DEBUGINFO_DEFAULT,
         OPTIONS,
-        PROCESSOR,
-        sorted(FEATURES),
+        TARGET,
         AMX,
         FIRST_CACHE,
     )
